@@ -1,0 +1,102 @@
+# Every everyday act on this repository. `make` or `make help` lists them.
+# Needs only make and Python 3.11 or newer with its venv module; the rest comes into .venv from the lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+# Extra words for a tool: `make test ARGS="-k outbox -x"`.
+ARGS ?=
+
+# An activated environment elsewhere, or Python's own variables, must not decide what is installed where.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# A user without a home of its own, as in some containers, has nowhere to keep downloads.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export UV_NO_CACHE := 1
+endif
+
+.PHONY: help setup demo run test faults bench lint fmt contracts ci lock servers clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## build .venv from the lock (costs nothing when up to date)
+
+# uv's version and hashes are the lock's own, so that one file pins every tool.
+$(UV): | requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "$(VENV) is ready: $(BIN)/image-moderation --help"
+
+demo: setup ## the whole story on one page in the browser, with made-up visitors
+	$(BIN)/python -m tests.benchmarks.demo $(ARGS)
+
+run: setup ## the service with a private Redis or Valkey of its own
+	$(BIN)/image-moderation serve --embedded $(ARGS)
+
+test: setup ## all tests but the long ones, with branch coverage
+	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
+
+faults: setup ## the long fault-injection tests (marked soak)
+	$(BIN)/pytest -m soak $(ARGS)
+
+bench: setup ## measure throughput and latency; results go to build/
+	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+lint: setup ## every static check; edits nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --check-metaschema $$(find contracts -name '*.schema.json' | sort)
+	$(BIN)/image-moderation contracts
+
+fmt: setup ## format and fix what can be fixed by machine
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+contracts: setup ## write contracts/ anew from the code
+	$(BIN)/image-moderation contracts --write
+
+ci: lint test ## what CI runs
+
+# Pins that still satisfy pyproject.toml stay; `make lock ARGS=--upgrade` moves them all.
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python $(BIN)/python --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links pyproject.toml
+lock: $(UV) ## write both requirements locks anew from pyproject.toml
+	$(COMPILE) --all-extras -o requirements.lock $(ARGS)
+	$(COMPILE) -c requirements.lock -o requirements-runtime.lock
+	@! grep -nE '://|^(--?[a-z]|#)' requirements.lock requirements-runtime.lock \
+		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
+
+# Debian packages of the real servers that tests start by themselves, each on its own port or socket.
+SERVERS := redis-server redis-tools
+servers: ## install the servers the tests use (Debian, as root)
+	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
+	missing=(); for package in $(SERVERS); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package); \
+	done; \
+	if [ $${#missing[@]} = 0 ]; then echo "all there: $(SERVERS)"; exit 0; fi; \
+	policy=/usr/sbin/policy-rc.d; kept=; \
+	if [ -e $$policy ]; then kept=$$(mktemp -u $$policy.XXXXXX); mv $$policy $$kept; fi; \
+	restore() { rm -f $$policy; if [ -n "$$kept" ]; then mv $$kept $$policy; fi; }; \
+	trap restore EXIT; \
+	printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
+	apt-get update -qq; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"
+
+clean: ## remove .venv, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -1,0 +1,48 @@
+"""What enters the policy: reports, retractions and what became of each.
+
+Times are integers, milliseconds since 1970 UTC, everywhere inside the service.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+UNSPECIFIED = "unspecified"
+OTHER = "other"
+
+
+class Report(NamedTuple):
+    """One person's statement that one image should be looked at, or the withdrawal of it.
+
+    A NamedTuple, because one is built for every message and this is the cheapest immutable value.
+    """
+
+    image_id: str
+    reporter_id: str
+    time: int
+    """When the person reported, never later than `arrived`."""
+    arrived: int
+    """When the broker, or failing that the service, first saw the message."""
+    reason: str = UNSPECIFIED
+    group: str | None = None
+    retracted: bool = False
+    """True where this withdraws the reporter's earlier report."""
+
+
+class Outcome(StrEnum):
+    """What one report did to its case."""
+
+    COUNTED = "counted"
+    """The score rose by one."""
+    DUPLICATE = "duplicate"
+    """The score stayed: this reporter, or this reporter's group, counts already."""
+    ALREADY_BLOCKED = "already_blocked"
+    LATE = "late"
+    """At or before the case's floor, or older than the current round can reach."""
+    RETRACTED = "retracted"
+    """A retraction now stands."""
+    RETRACTED_BEFORE = "retracted_before"
+    """A report older than this reporter's retraction."""
+    STALE = "stale"
+    """A retraction older than what stands."""
+    HELD = "held"
+    """The case is full; only a case whose block is withheld can be."""

@@ -1,0 +1,121 @@
+"""A broker's message to a report. The only parser."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from service.domain.message import RawMessage
+from service.domain.report import UNSPECIFIED, Report
+from service.events.models import INCOMING, REPORTED_TYPES, RETRACTED
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_FIRST_STAMP = 1_420_070_400_000
+_DAY = 86_400_000
+
+REASONS = (
+    "not_utf8",
+    "not_json",
+    "not_an_event",
+    "unknown_type",
+    "invalid",
+    "time_in_future",
+    "too_large",
+    "empty",
+    "too_many_deliveries",
+)
+"""Why a message may be a dead letter."""
+
+
+class Malformed(Exception):
+    """A message that can't be understood; `reason` is one of REASONS, the text is one line for a person.
+
+    The text names attributes and rules, never a value from the message.
+    """
+
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
+    """Return the report that `message` carries.
+
+    `now` is the service's time in milliseconds, `max_bytes` the longest body taken.
+
+    Raises:
+        Malformed: it carries none.
+    """
+    body = message.body
+    if not body:
+        raise Malformed("empty", "the message has no body")
+    if len(body) > max_bytes:
+        raise Malformed("too_large", f"{len(body)} bytes, at most {max_bytes} are taken")
+    try:
+        event: Any = INCOMING.validate_python(from_json(body, allow_inf_nan=False))
+    except ValueError as error:
+        raise _malformed(body, error) from None
+    stamp = message.arrived
+    arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
+    time = _milliseconds(event["time"]) if "time" in event else arrived
+    if time > now + _DAY:
+        raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")
+    data = event["data"]
+    return Report(
+        data["image_id"],
+        data["reporter_id"],
+        time if time < arrived else arrived,
+        arrived,
+        data.get("reason", UNSPECIFIED),
+        data.get("reporter_group"),
+        event["type"] == RETRACTED,
+    )
+
+
+def _milliseconds(text: str) -> int:
+    """RFC 3339 to milliseconds, rounded down. Times before 1970 count as its first millisecond."""
+    try:
+        return max(1, (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND)
+    except (ValueError, OverflowError):
+        raise Malformed("invalid", "time: no such date or time of day") from None
+
+
+def _malformed(body: bytes, error: ValueError) -> Malformed:
+    """Why a body was refused. Runs for malformed messages alone, so it may look again."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as undecodable:
+        return Malformed("not_utf8", f"byte {undecodable.start} is not UTF-8")
+    if not isinstance(error, ValidationError):
+        return Malformed("not_json", _first_line(str(error)))
+    document = from_json(body, allow_inf_nan=False)
+    if not isinstance(document, dict):
+        return Malformed("not_an_event", f"a JSON {_json_type(document)}, not an object")
+    missing = [name for name in ("specversion", "id", "source", "type") if name not in document]
+    if missing:
+        return Malformed("not_an_event", f"required attributes are missing: {', '.join(missing)}")
+    if document["specversion"] != "1.0":
+        return Malformed("not_an_event", "specversion: must be \"1.0\"")
+    if not isinstance(document["type"], str):
+        return Malformed("invalid", "type: Input should be a valid string")
+    if document["type"] not in REPORTED_TYPES:
+        return Malformed("unknown_type", f"type: takes {' or '.join(sorted(REPORTED_TYPES))}")
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return Malformed("invalid", "; ".join(_explain(detail) for detail in details[:5]))
+
+
+def _explain(detail: ErrorDetails) -> str:
+    # The first place is the union's tag, which says nothing that `type` does not.
+    place = ".".join(str(part) for part in detail["loc"][1:]) or "event"
+    return f"{place}: {_first_line(detail['msg'])}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:200]
+
+
+def _json_type(document: Any) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(document), "number")

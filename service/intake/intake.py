@@ -1,0 +1,122 @@
+"""The way of one batch. A message is acked only once its effect, or its dead letter, is durable."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from typing import TypeVar
+
+import structlog
+
+from service.domain.errors import Unavailable
+from service.domain.message import DeadLetter, RawMessage
+from service.domain.report import Report
+from service.events.parse import Malformed, parse
+from service.intake.ports import Metrics, Outbox, Source, Store
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between attempts while a server is away."""
+
+ONE_BY_ONE_AFTER = 3
+"""Deliveries after which a message is worked on alone, so that it can't take a batch down with it."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Works on batches; any number of them at once."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        store: Store,
+        outbox: Outbox,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        max_event_bytes: int,
+        max_deliveries: int,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._max_event_bytes = max_event_bytes
+        self._max_deliveries = max_deliveries
+        self._pause = pause
+
+    async def process(self, messages: Sequence[RawMessage]) -> None:
+        """Take a batch of one channel through to its ack and the publication of what it decided.
+
+        While the store or the broker is away this waits and repeats, and so pauses whoever reads;
+        cancelling leaves the batch unacked.
+        """
+        if len(messages) > 1 and any(message.deliveries > ONE_BY_ONE_AFTER for message in messages):
+            for message in messages:
+                await self.process([message])
+            return
+        reports, letters = self._sort(messages)
+        if letters:
+            await self._persist("park", lambda attempt: self._source.park(letters))
+        retried = any(message.deliveries > 1 for message in messages)
+        if reports:
+            applied = await self._persist(
+                "apply", lambda attempt: self._store.apply(reports, retried=retried or attempt > 1)
+            )
+            await self._persist("ack", lambda attempt: self._source.ack(messages))
+            if applied.entries:
+                await self._persist("publish", lambda attempt: self._outbox.publish(applied.entries))
+            self._metrics.reports(Counter(applied.outcomes))
+            oldest = min(report.time for report in reports)
+            self._metrics.report_age((self._clock() - oldest) / 1000)
+        else:
+            await self._persist("ack", lambda attempt: self._source.ack(messages))
+        for letter in letters:
+            self._metrics.dead_letter(letter.reason)
+        self._metrics.batch(len(messages))
+
+    def _sort(self, messages: Sequence[RawMessage]) -> tuple[list[Report], list[DeadLetter]]:
+        """Split a batch into reports and dead letters, each in the batch's order."""
+        reports: list[Report] = []
+        letters: list[DeadLetter] = []
+        now = self._clock()
+        for message in messages:
+            try:
+                if message.deliveries > self._max_deliveries:
+                    raise Malformed("too_many_deliveries", f"delivered {message.deliveries} times")
+                reports.append(parse(message, now, self._max_event_bytes))
+            except Malformed as malformed:
+                letters.append(DeadLetter(message, malformed.reason, str(malformed)))
+            except Exception as error:
+                # One message must never fail its batch, whatever the parser missed.
+                log.exception("parser_failed", channel=message.channel, position=message.position)
+                letters.append(DeadLetter(message, "invalid", f"the parser failed: {type(error).__name__}"))
+        for letter in letters:
+            log.info(
+                "dead_letter",
+                reason=letter.reason,
+                error=letter.error,
+                channel=letter.message.channel,
+                position=letter.message.position,
+            )
+        return reports, letters
+
+    async def _persist(self, what: str, call: Callable[[int], Awaitable[T]]) -> T:
+        """Call with the number of the attempt until a server that is away has come back."""
+        attempt, pause = 1, FIRST_PAUSE
+        while True:
+            try:
+                result = await call(attempt)
+            except Unavailable as error:
+                if attempt == 1:
+                    log.warning("waiting", to=what, error=str(error))
+                await self._pause(pause)
+                attempt, pause = attempt + 1, min(pause * 2, LONGEST_PAUSE)
+            else:
+                if attempt > 1:
+                    log.info("resumed", to=what, attempts=attempt)
+                return result

@@ -1,0 +1,1 @@
+"""Decisions taken and not yet confirmed by the broker: publish, settle, sweep."""

@@ -1,0 +1,73 @@
+"""Publishes decisions and settles them; sweeps up what a crash left."""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from service.domain.decision import OutboxEntry
+from service.events.render import channel_of, decision_event, decision_id
+from service.outbox.ports import Metrics, Publication, Publisher, Sink, Store
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """The way of a decision to the broker."""
+
+    def __init__(self, *, sink: Sink, store: Store, metrics: Metrics, clock: Callable[[], int]) -> None:
+        self._sink = sink
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+
+    async def publish(self, entries: Sequence[OutboxEntry]) -> None:
+        """Publish and settle, in the given order. See `intake.ports.Outbox`."""
+        publications = [
+            Publication(entry, channel_of(entry.decision), decision_id(entry.decision), decision_event(entry.decision))
+            for entry in entries
+        ]
+        settled = await self._sink.deliver(publications)
+        now = self._clock()
+        for publication, first in zip(publications, settled, strict=True):
+            if first:
+                self._settled(publication, now)
+
+    def _settled(self, publication: Publication, now: int) -> None:
+        decision = publication.entry.decision
+        since = publication.entry.arrived if publication.entry.arrived is not None else decision.decided_at
+        self._metrics.decision(decision.action, decision.trigger)
+        self._metrics.decision_latency(max(0, now - since) / 1000)
+        log.info(
+            "decision",
+            action=decision.action,
+            image_id=decision.image_id,
+            revision=decision.revision,
+            trigger=decision.trigger,
+            distinct_reporters=decision.distinct_reporters,
+            event_id=publication.event_id,
+        )
+
+    async def sweep(self) -> int:
+        """Publish what is overdue, which is what a crash or a lost reply left; return how much it was.
+
+        Raises:
+            Unavailable: what was taken stays in the outbox.
+        """
+        entries = await self._store.claim_due()
+        if entries:
+            log.info("swept", decisions=len(entries))
+            await self.publish(sorted(entries, key=lambda entry: entry.decision.decided_at))
+        return len(entries)
+
+
+class BrokerSink:
+    """Publish, then settle: for a broker that is not the store. A crash in between publishes again."""
+
+    def __init__(self, publisher: Publisher, store: Store) -> None:
+        self._publisher = publisher
+        self._store = store
+
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """See `Sink.deliver`."""
+        await self._publisher.publish(publications)
+        return await self._store.settle([publication.entry for publication in publications])

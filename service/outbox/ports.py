@@ -1,0 +1,68 @@
+"""What the outbox needs from other rooms."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from service.domain.decision import OutboxEntry
+
+
+class Publication(NamedTuple):
+    """A decision ready to leave."""
+
+    entry: OutboxEntry
+    channel: str
+    event_id: str
+    body: bytes
+    """The event's JSON; the same bytes at every attempt."""
+
+
+class Sink(Protocol):
+    """Publishes and settles."""
+
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """Publish in order, settle what the broker confirmed, and say of each whether this call settled it.
+
+        Repeating is safe: every repeat carries the same id and bytes.
+
+        Raises:
+            Unavailable: some may not be published, or published and not settled.
+        """
+
+
+class Publisher(Protocol):
+    """A broker, seen from the outbox."""
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """Publish in order and return once the broker has confirmed all.
+
+        Raises:
+            BrokerUnavailable: some may not be published.
+        """
+
+
+class Store(Protocol):
+    """Where the outbox lies."""
+
+    async def claim_due(self) -> Sequence[OutboxEntry]:
+        """Take decisions that nobody has published in time; for a while nobody else is given them.
+
+        Raises:
+            StoreUnavailable: nothing is lost; what was taken is due again later.
+        """
+
+    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
+        """Remove published decisions, and say of each whether this call removed it.
+
+        Raises:
+            StoreUnavailable: some may still be there.
+        """
+
+
+class Metrics(Protocol):
+    """What the outbox tells the operators."""
+
+    def decision(self, action: str, trigger: str) -> None:
+        """A decision was published and settled; counted once however often it was tried."""
+
+    def decision_latency(self, seconds: float) -> None:
+        """From the arrival of the deciding report to the confirmed publication."""

@@ -1,0 +1,93 @@
+"""One way to connect to Redis, for every room that does.
+
+Packs commands in C (hiredis): redis-py's asyncio connections otherwise do it in Python even where
+hiredis is installed, which was the first line of the profile. Automatic retries are off, because a
+command whose reply was lost may have been applied: whoever called decides what to repeat.
+
+Imports nothing of the project.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hiredis import pack_command
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+SOCKET_TIMEOUT = 5.0
+"""Seconds that one reply may take; a blocking read must ask for less."""
+
+
+class _PackedInC:
+    def pack_command(self, *args: Any) -> list[bytes]:
+        return [pack_command(args)]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([pack_command(tuple(command)) for command in commands])]
+
+
+class PackedConnection(_PackedInC, Connection):
+    """Over TCP."""
+
+
+class PackedSSLConnection(_PackedInC, SSLConnection):
+    """Over TLS."""
+
+
+class PackedUnixConnection(_PackedInC, UnixDomainSocketConnection):
+    """Over a Unix socket."""
+
+
+Client = Redis | RedisCluster
+
+_CLASSES = {"redis": PackedConnection, "rediss": PackedSSLConnection, "unix": PackedUnixConnection}
+
+
+def connection_class(url: str) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
+    """The connection class for a plain Redis URL."""
+    return _CLASSES[urlsplit(url).scheme]
+
+
+def connect(url: str, *, most_connections: int = 32) -> Client:
+    """Return a client for `url`; nothing is sent until its first command.
+
+    `redis://`, `rediss://`, `unix://`: one server. `redis+sentinel://user:password@h1:26379,h2/name`: the
+    master that the sentinels name. `redis+cluster://h1,h2`: a Cluster.
+    """
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "protocol": 2,
+    }
+    parts = urlsplit(url)
+    if parts.scheme in _CLASSES:
+        pool = ConnectionPool.from_url(
+            url, connection_class=connection_class(url), max_connections=most_connections, **options
+        )
+        return Redis.from_pool(pool)
+    credentials = {
+        name: unquote(value)
+        for name, value in (("username", parts.username), ("password", parts.password))
+        if value
+    }
+    hosts = [_host(text) for text in parts.netloc.rpartition("@")[2].split(",")]
+    if parts.scheme == "redis+sentinel":
+        sentinels = [(host, port or 26379) for host, port in hosts]
+        # The sentinels' own commands keep redis-py's packing: there are few of them.
+        return Sentinel(sentinels, sentinel_kwargs=options).master_for(
+            parts.path.strip("/"), **credentials, **options
+        )
+    nodes = [ClusterNode(host, port or 6379) for host, port in hosts]
+    return RedisCluster(
+        startup_nodes=nodes, max_connections=most_connections, **credentials, **options
+    )
+
+
+def _host(text: str) -> tuple[str, int | None]:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port

@@ -1,0 +1,11 @@
+"""Every MODERATION_* variable: read once, checked, frozen. Imports nothing of the project but domain.
+
+`values` parses and prints single values, `environment` finds them in an environment, `model` says what
+each variable takes. A new variable is one more field in `model.Settings`.
+"""
+
+from service.settings.environment import SettingsError
+from service.settings.model import LogFormat, LogLevel, Settings
+from service.settings.values import milliseconds
+
+__all__ = ["LogFormat", "LogLevel", "Settings", "SettingsError", "milliseconds"]

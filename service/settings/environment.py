@@ -1,0 +1,103 @@
+"""Finds the service's variables in an environment. Knows their names, not what they take."""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREFIX = "MODERATION_"
+_FILE = "_FILE"
+# What Kubernetes puts into every container for a Service that is called `moderation` or `moderation-…`.
+_SERVICE_LINK = re.compile(
+    r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)|PORT(_[0-9]+_\w+)?"
+)
+
+
+class SettingsError(Exception):
+    """The environment can't be used. `str` is one line a variable: what it got, what it takes, no secret."""
+
+    def __init__(self, lines: Collection[str]) -> None:
+        super().__init__("\n".join(lines))
+
+
+@dataclass
+class Found:
+    """What an environment holds for the service, by field."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """How to name a field's variable to a person, where its value came from a file."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """The line about a field that has no usable value, or about an unknown variable."""
+
+    def name(self, field_name: str) -> str:
+        return self.names.get(field_name, variable(field_name))
+
+
+def variable(field_name: str) -> str:
+    """Return the variable of a field: `MODERATION_BLOCK_THRESHOLD` of `block_threshold`."""
+    return PREFIX + field_name.upper()
+
+
+def find(environ: Mapping[str, str], fields: Collection[str], secrets: Collection[str]) -> Found:
+    """Return the values that `environ` sets for `fields`; those of `secrets` may be in files.
+
+    `off` and empty mean unset. Names count to the letter: another case is an unknown variable, since
+    to ignore it would be to ignore the operator.
+    """
+    found = Found()
+    known = {variable(name) for name in fields} | {variable(name) + _FILE for name in secrets}
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name not in known:
+            found.errors[name] = f"{ascii(name)[1:-1]}: unknown variable{_hint(name, known)}"
+    for name in fields:
+        value = _unless_off(environ, variable(name))
+        path = _unless_off(environ, variable(name) + _FILE) if name in secrets else None
+        if value is not None and path is not None:
+            found.errors[name] = (
+                f"{variable(name)}: got both it and {variable(name)}_FILE; takes one of the two"
+            )
+        elif value is not None:
+            # A secret is taken as it is: its spaces may be meant.
+            found.values[name] = value if name in secrets else value.strip()
+        elif path is not None:
+            _read(found, name, path)
+    return found
+
+
+def _unless_off(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name)
+    return None if value is None or value.strip().lower() in ("", "off") else value
+
+
+def _read(found: Found, name: str, path: str) -> None:
+    """Take a secret from a file, without the newline that editors put at its end."""
+    # Whoever puts the secret itself here by mistake must not find it in a log.
+    shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
+    takes = "takes the path of a file that holds the value"
+    try:
+        value = Path(path).read_bytes().decode()
+    except UnicodeDecodeError:
+        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is not UTF-8 text; {takes}"
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which can't be read ({why}); {takes}"
+    else:
+        value = value.removesuffix("\n").removesuffix("\r")
+        if value:
+            found.values[name] = value
+            found.names[name] = f"{variable(name)} (from {variable(name)}_FILE)"
+        else:
+            found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is empty; {takes}"
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    bare = {candidate.removeprefix(PREFIX): candidate for candidate in known}
+    # Strict, because a wrong guess (BLOCK_THRESHOLD for REVIEW_THRESHOLD) is worse than none.
+    close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), bare, n=1, cutoff=0.8)
+    if close:
+        return f"; did you mean {bare[close[0]]}?"
+    if _SERVICE_LINK.fullmatch(name.removeprefix(PREFIX)):
+        return " (it looks like a Kubernetes service link: set enableServiceLinks: false)"
+    return "; `image-moderation config` lists those of this version"

@@ -1,0 +1,33 @@
+"""Every key of the store, and the life of each.
+
+`<prefix>:{pNN}:case:<image id>`  one image's case; expires once nothing could make it count again
+`<prefix>:{pNN}:outbox`           decisions not yet published; no TTL: it empties itself, and losing it loses decisions
+`<prefix>:reporter-key`           the reporter digest's key or its fingerprint; no TTL: without it no reporter is recognised
+"""
+
+from zlib import crc32
+
+PARTITIONS = 64
+"""Fixed for ever: it decides where a case is found."""
+
+
+def partition_of(image_id: bytes) -> int:
+    """The partition that an image belongs to."""
+    return crc32(image_id) % PARTITIONS
+
+
+class Keys:
+    """Key names under one prefix, as bytes."""
+
+    def __init__(self, prefix: str) -> None:
+        self.reporter_key = f"{prefix}:reporter-key".encode()
+        self.outboxes = tuple(f"{prefix}:{{p{n:02}}}:outbox".encode() for n in range(PARTITIONS))
+        self.case_prefixes = tuple(f"{prefix}:{{p{n:02}}}:case:".encode() for n in range(PARTITIONS))
+
+    def case(self, image_id: bytes) -> bytes:
+        """The key of an image's case."""
+        return self.case_prefixes[partition_of(image_id)] + image_id
+
+    def outbox(self, image_id: bytes) -> bytes:
+        """The outbox that holds an image's decisions."""
+        return self.outboxes[partition_of(image_id)]

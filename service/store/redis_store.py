@@ -1,0 +1,246 @@
+"""The store in Redis: cases and outboxes of 64 partitions, one script call a partition and batch."""
+
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from service.domain.case import Case
+from service.domain.decision import Action, Applied, Decision, OutboxEntry, State, Trigger
+from service.domain.errors import StoreUnavailable
+from service.domain.policy import Policy
+from service.domain.report import Outcome, Report
+from service.redis_connection import Client
+from service.store import lua
+from service.store.digests import Digests
+from service.store.keys import Keys, partition_of
+from service.store.layout import decode
+from service.store.lua import Command
+
+LATE_DELIVERY = 7 * 86_400_000
+"""Milliseconds that a case outlives its window, for reports that were held up on the way."""
+
+_EVENT = struct.Struct("<HB6s8s8sH")
+_RETRACTION, _GROUPED = 1, 2
+_OUTCOMES = {
+    letter: outcome
+    for letter, outcome in zip(
+        b"cdblrtsh",
+        (
+            Outcome.COUNTED,
+            Outcome.DUPLICATE,
+            Outcome.ALREADY_BLOCKED,
+            Outcome.LATE,
+            Outcome.RETRACTED,
+            Outcome.RETRACTED_BEFORE,
+            Outcome.STALE,
+            Outcome.HELD,
+        ),
+        strict=True,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long things are kept, in milliseconds."""
+
+    decided: int
+    """A decided case after its last change; never less than an open one."""
+    lease: int = 5_000
+    """A decision belongs to whoever took it for so long; then a sweep may publish it."""
+
+
+class _Partition:
+    """The part of one batch that goes to one partition."""
+
+    __slots__ = ("cases", "events", "numbers", "reasons")
+
+    def __init__(self) -> None:
+        self.cases: dict[bytes, int] = {}
+        self.reasons: dict[str, int] = {}
+        self.events: list[bytes] = []
+        self.numbers: list[int] = []
+
+
+class RedisStore:
+    """Cases and outboxes in one Redis, or in a Cluster."""
+
+    def __init__(
+        self,
+        redis: Client,
+        *,
+        prefix: str,
+        policy: Policy,
+        lifetimes: Lifetimes,
+        digests: Digests,
+        clock: Callable[[], int],
+        timer: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._redis = redis
+        self._keys = Keys(prefix)
+        self._policy = policy
+        self._policy_hash = policy.hash.encode()
+        self._lifetimes = lifetimes
+        self._digests = digests
+        self._clock = clock
+        self._timer = timer
+
+    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
+        """Apply a batch. See `intake.ports.Store`."""
+        parts = self._by_partition(reports)
+        commands = self._apply_commands(parts, retried=retried)
+        started = perf_counter()
+        async with _errors():
+            replies = await lua.run(self._redis, commands)
+        self._timer(perf_counter() - started)
+        outcomes: list[Outcome] = [Outcome.HELD] * len(reports)
+        entries: list[OutboxEntry] = []
+        for part, reply in zip(parts.values(), replies, strict=True):
+            for number, letter in zip(part.numbers, reply[0], strict=True):
+                outcomes[number] = _OUTCOMES[letter]
+            for event, token in zip(reply[1::2], reply[2::2], strict=True):
+                arrived = reports[part.numbers[event - 1]].arrived if event else None
+                entries.append(OutboxEntry(_thaw(token), token, arrived))
+        return Applied(outcomes, entries)
+
+    def _by_partition(self, reports: Sequence[Report]) -> dict[int, _Partition]:
+        parts: dict[int, _Partition] = {}
+        reporter, group_of, pack = self._digests.reporter, self._digests.group, _EVENT.pack
+        for number, report in enumerate(reports):
+            image = report.image_id.encode()
+            partition = partition_of(image)
+            part = parts.get(partition)
+            if part is None:
+                part = parts[partition] = _Partition()
+            cases, reasons = part.cases, part.reasons
+            part.events.append(
+                pack(
+                    cases.setdefault(image, len(cases) + 1),
+                    _RETRACTION if report.retracted else 0,
+                    report.time.to_bytes(6, "little"),
+                    reporter(report.reporter_id),
+                    group_of(report.group),
+                    reasons.setdefault(report.reason, len(reasons) + 1),
+                )
+            )
+            part.numbers.append(number)
+        return parts
+
+    def _apply_commands(self, parts: dict[int, _Partition], *, retried: bool) -> list[Command]:
+        now = self._clock()
+        open_until = now + self._policy.report_window + LATE_DELIVERY
+        decided_until = max(open_until, now + self._lifetimes.decided)
+        commands = []
+        for number, part in parts.items():
+            prefix = self._keys.case_prefixes[number]
+            commands.append(
+                lua.APPLY.command(
+                    (self._keys.outboxes[number], *[prefix + image for image in part.cases]),
+                    now,
+                    self._policy.block_threshold,
+                    self._policy.report_window,
+                    open_until,
+                    decided_until,
+                    now + self._lifetimes.lease,
+                    self._policy_hash,
+                    int(retried),
+                    len(prefix),
+                    b"".join(part.events),
+                    *part.reasons,
+                )
+            )
+        return commands
+
+    async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:
+        """Take decisions that are overdue. See `outbox.ports.Store`."""
+        now = self._clock()
+        commands = [
+            lua.CLAIM_DUE.command((outbox,), now, now + self._lifetimes.lease, limit)
+            for outbox in self._keys.outboxes
+        ]
+        async with _errors():
+            replies = await lua.run(self._redis, commands)
+        return [OutboxEntry(_thaw(token), token) for reply in replies for token in reply]
+
+    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
+        """Remove published decisions. See `outbox.ports.Store`."""
+        commands: list[Command] = [("ZREM", self._outbox(entry), entry.token) for entry in entries]
+        async with _errors():
+            return [bool(removed) for removed in await lua.run(self._redis, commands)]
+
+    async def deliver(
+        self, publications: Sequence[tuple[OutboxEntry, str, bytes]], *, keep_from: int | None = None
+    ) -> Sequence[bool]:
+        """Publish and settle in one step, where the broker is this same Redis.
+
+        Takes `(entry, channel, event's JSON)`; entries of the stream older than `keep_from`
+        (milliseconds) are trimmed. Returns for each whether it was published now; False means that
+        somebody did it before.
+
+        Raises:
+            StoreUnavailable: any of them may have been published; repeating is safe.
+        """
+        oldest = b"" if keep_from is None else str(keep_from).encode()
+        commands = [
+            lua.DELIVER.command((self._outbox(entry), channel.encode()), entry.token, body, oldest)
+            for entry, channel, body in publications
+        ]
+        async with _errors():
+            return [bool(published) for published in await lua.run(self._redis, commands)]
+
+    async def outbox_size(self) -> tuple[int, int | None]:
+        """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""
+        commands: list[Command] = [("ZCARD", outbox) for outbox in self._keys.outboxes]
+        commands += [("ZRANGE", outbox, 0, 0) for outbox in self._keys.outboxes]
+        async with _errors():
+            replies = await lua.run(self._redis, commands)
+        count = len(self._keys.outboxes)
+        oldest = [_thaw(tokens[0]).decided_at for tokens in replies[count:] if tokens]
+        return sum(replies[:count]), min(oldest, default=None)
+
+    async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]:
+        """Return an image's case, reporters as digests, and its decisions not yet published."""
+        image = image_id.encode()
+        async with _errors():
+            value = await self._redis.get(self._keys.case(image))
+            tokens = await self._redis.zrange(self._keys.outbox(image), 0, -1)
+        waiting = [_thaw(token) for token in tokens]
+        return decode(value), [decision for decision in waiting if decision.image_id == image_id]
+
+    async def ping(self) -> None:
+        """Return if the store answers.
+
+        Raises:
+            StoreUnavailable: it doesn't.
+        """
+        async with _errors():
+            await self._redis.ping()
+
+    def _outbox(self, entry: OutboxEntry) -> bytes:
+        return self._keys.outbox(entry.decision.image_id.encode())
+
+
+def _thaw(token: bytes) -> Decision:
+    fields: dict[str, Any] = json.loads(token)
+    fields["action"] = Action(fields["action"])
+    fields["state"] = State(fields["state"])
+    fields["trigger"] = Trigger(fields["trigger"])
+    return Decision(**fields)
+
+
+@asynccontextmanager
+async def _errors() -> AsyncIterator[None]:
+    """Whatever the server or the way to it answers instead of a result is the store being away."""
+    try:
+        yield
+    except (RedisConnectionError, TimeoutError, OSError) as error:
+        raise StoreUnavailable(f"can't be reached: {error}") from error
+    except RedisError as error:
+        raise StoreUnavailable(f"refuses: {error}") from error

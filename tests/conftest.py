@@ -1,0 +1,70 @@
+"""Fixtures that every test may ask for: real servers, clean, and checked for what a test leaves behind."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from service.embedded import EmbeddedRedis, Engine
+from tests.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
+
+
+@pytest.fixture(scope="session")
+def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServers]:
+    servers = RedisServers(tmp_path_factory.mktemp("redis"))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def redis_engines(redis_servers: RedisServers) -> dict[str, Engine]:
+    """The engines of this machine by name: `valkey`, `redis`, both or neither."""
+    return redis_servers.engines
+
+
+@pytest.fixture
+def no_key_without_ttl() -> Iterator[Callable[[str], None]]:
+    """Give it a server's URL: after the test, each key there must have a TTL or a reason not to."""
+    urls: list[str] = []
+    yield urls.append
+    forever = {url: keys for url in urls if (keys := keys_without_ttl(url))}
+    assert not forever, f"keys without a TTL, and without a reason in KEYS_WITHOUT_TTL: {forever}"
+
+
+@pytest.fixture
+def redis_server(
+    redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
+) -> Iterator[EmbeddedRedis]:
+    """The session's Valkey server, emptied; it also has a `tcp_url`."""
+    server = redis_servers.get("valkey")
+    clean(server.url)
+    no_key_without_ttl(server.url)
+    yield server
+    if not server.running:
+        server.restart()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """An empty Valkey server."""
+    return redis_server.url
+
+
+@pytest.fixture(params=ENGINES)
+def any_redis_url(
+    request: pytest.FixtureRequest, redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
+) -> str:
+    """An empty server of each engine in turn."""
+    server = redis_servers.get(request.param)
+    clean(server.url)
+    no_key_without_ttl(server.url)
+    return server.url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # Read from the reports, which also reach the controller of a run spread over several processes.
+    reports = terminalreporter.stats.get("skipped", [])
+    skips = [(report.nodeid, report.longrepr[2]) for report in reports if isinstance(report.longrepr, tuple)]
+    if lines := missing_report(skips):
+        terminalreporter.section("skipped for want of a server", yellow=True)
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -1,0 +1,226 @@
+"""A TCP proxy that misbehaves on demand, to stand between a client and a real server.
+
+It knows bytes, not protocols, but for one thing: Redis' `-NOSCRIPT` is no applied command (see
+`drop_reply_once`). Every mode lasts until the next is chosen and holds for present and new connections.
+"""
+
+import asyncio
+import enum
+import os
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+_HOST = "127.0.0.1"
+_CHUNK = 1 << 16
+# A reply may come in pieces; what is silent for this long (seconds) has been said.
+_QUIET = 0.02
+
+
+class Mode(enum.Enum):
+    PASS = "pass"
+    BLACKHOLE = "blackhole"
+    RESET = "reset"
+    REFUSE = "refuse"
+
+
+@dataclass(eq=False)
+class _Link:
+    """One client's connection and its own to the server."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    tail: bytes = b""
+    """The end of what the client sent, since a match may straddle two chunks."""
+    trap: bytes | None = field(default=None)
+    """What this connection's request matched, while its reply is to be dropped."""
+
+
+class FaultProxy:
+    """Forwards connections on `host`:`port` to a Unix socket path or a (host, port).
+
+    An async context manager; the port is free to choose (0) and stays the same through every mode.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | tuple[str, int], *, port: int = 0) -> None:
+        self.host = _HOST
+        self.port = port
+        self.accepted = 0
+        """Connections accepted so far."""
+        self.dropped_replies = 0
+        """Replies that `drop_reply_once` has thrown away so far."""
+        self._target = target
+        self._mode = Mode.PASS
+        self._delay = 0.0
+        self._match: bytes | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return len(self._clients)
+
+    async def pass_through(self) -> None:
+        """Forwards everything at once; what a blackhole held back goes on, late, as on a real network."""
+        await self._enter(Mode.PASS)
+
+    async def delay(self, seconds: float) -> None:
+        """Forwards each chunk that a client sends this much later."""
+        await self._enter(Mode.PASS, delay=seconds)
+
+    async def blackhole(self) -> None:
+        """Accepts connections and bytes, forwards nothing in either direction."""
+        await self._enter(Mode.BLACKHOLE)
+
+    async def reset(self) -> None:
+        """Closes every connection with RST, and each new one as soon as it is accepted."""
+        await self._enter(Mode.RESET)
+        await self._reset_all()
+
+    async def refuse(self) -> None:
+        """Stops listening, so that connecting is refused, and closes every connection with RST."""
+        await self._enter(Mode.REFUSE)
+        await self._stop_listening()
+        await self._reset_all()
+
+    async def drop_reply_once(self, match: bytes) -> None:
+        """Passes everything, but loses the reply to the next request that contains `match`.
+
+        The request reaches the server; once that has replied, the reply is thrown away and the connection
+        reset: the command was applied and its sender can't know. An answer `-NOSCRIPT` goes through, since
+        nothing was applied, and the trap stays set. Meant for one request, or one pipeline, at a time on a
+        connection: the proxy takes the first bytes that come back after the match as its reply.
+        """
+        if not match:
+            raise ValueError("an empty match would match nothing in particular")
+        await self._enter(Mode.PASS)
+        self._match = match
+
+    async def __aenter__(self) -> Self:
+        await self._listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop_listening()
+        await self._reset_all()
+
+    async def _enter(self, mode: Mode, *, delay: float = 0.0) -> None:
+        self._mode, self._delay, self._match = mode, delay, None
+        if mode is Mode.BLACKHOLE:
+            self._open.clear()
+        else:
+            self._open.set()
+        if mode is not Mode.REFUSE:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, self.host, self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()  # wait_closed would wait for the connections, too
+
+    async def _reset_all(self) -> None:
+        for writer in list(self._clients):
+            _reset(writer)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Streams run this as a task of their own; it is kept, so that closing can end and await it.
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._clients.add(writer)
+        self.accepted += 1
+        try:
+            if self._mode in {Mode.RESET, Mode.REFUSE}:
+                _reset(writer)
+            else:
+                await self._relay(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            # Either side's failure is the other's, and a cancelled relay was cancelled by this proxy.
+            _reset(writer)
+        finally:
+            self._clients.discard(writer)
+            self._tasks.discard(task)
+            await _close(writer)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if isinstance(self._target, tuple):
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        else:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+        link = _Link(client=writer, server=server_writer)
+        pumps = {
+            asyncio.create_task(self._requests(reader, link)),
+            asyncio.create_task(self._replies(server_reader, link)),
+        }
+        try:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in done:
+                pump.result()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            await _close(server_writer)
+
+    async def _requests(self, reader: asyncio.StreamReader, link: _Link) -> None:
+        while chunk := await reader.read(_CHUNK):
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            await self._open.wait()
+            if self._match is not None and self._match in link.tail + chunk:
+                link.trap, self._match = self._match, None
+            link.tail = (link.tail + chunk)[-_CHUNK:] if self._match else b""
+            link.server.write(chunk)
+            await link.server.drain()
+
+    async def _replies(self, reader: asyncio.StreamReader, link: _Link) -> None:
+        while chunk := await reader.read(_CHUNK):
+            await self._open.wait()
+            if link.trap is not None and chunk.startswith(b"-NOSCRIPT"):
+                link.trap, self._match = None, link.trap
+            elif link.trap is not None:
+                with suppress(TimeoutError):
+                    while await asyncio.wait_for(reader.read(_CHUNK), _QUIET):
+                        pass
+                self.dropped_replies += 1
+                _reset(link.client)
+                return
+            link.client.write(chunk)
+            await link.client.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes with RST: lingering for zero seconds means not saying goodbye."""
+    if not writer.is_closing():
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+    writer.transport.abort()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
