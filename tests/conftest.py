@@ -30,17 +30,23 @@ def no_key_without_ttl() -> Iterator[Callable[[str], None]]:
     assert not forever, f"keys without a TTL, and without a reason in KEYS_WITHOUT_TTL: {forever}"
 
 
+def _in_use(server: EmbeddedRedis, check_later: Callable[[str], None]) -> Iterator[EmbeddedRedis]:
+    clean(server.url)
+    check_later(server.url)
+    yield server
+    if not server.running:  # a test may have ended it; what it left behind is looked at all the same
+        server.restart()
+
+
 @pytest.fixture
 def redis_server(
     redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
 ) -> Iterator[EmbeddedRedis]:
-    """The session's Valkey server, emptied; it also has a `tcp_url`."""
-    server = redis_servers.get("valkey")
-    clean(server.url)
-    no_key_without_ttl(server.url)
-    yield server
-    if not server.running:
-        server.restart()
+    """The session's Valkey server, emptied; it also has a `tcp_url`.
+
+    What changes a server's configuration takes one of its own, from `redis_servers.new`.
+    """
+    yield from _in_use(redis_servers.get("valkey"), no_key_without_ttl)
 
 
 @pytest.fixture
@@ -50,14 +56,17 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 
 
 @pytest.fixture(params=ENGINES)
-def any_redis_url(
+def any_redis_server(
     request: pytest.FixtureRequest, redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
-) -> str:
+) -> Iterator[EmbeddedRedis]:
+    """As `redis_server`, with each engine in turn."""
+    yield from _in_use(redis_servers.get(request.param), no_key_without_ttl)
+
+
+@pytest.fixture
+def any_redis_url(any_redis_server: EmbeddedRedis) -> str:
     """An empty server of each engine in turn."""
-    server = redis_servers.get(request.param)
-    clean(server.url)
-    no_key_without_ttl(server.url)
-    return server.url
+    return any_redis_server.url
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

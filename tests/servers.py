@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar, cast, overload
 
 import pytest
 import redis
@@ -93,7 +93,7 @@ class RedisServers:
 
 
 def clean(url: str) -> None:
-    """Empties a server: its keys, and its cached scripts, so that a test meets NOSCRIPT as a new one would."""
+    """Empties a server of keys and of cached scripts, so that a test meets NOSCRIPT as a new one would."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
         client.script_flush()
@@ -104,13 +104,13 @@ def keys_without_ttl(url: str) -> list[str]:
     with redis.Redis.from_url(url, decode_responses=True, encoding_errors="backslashreplace") as client:
         keys = [
             key
-            for key in cast(Iterable[str], client.scan_iter(count=1000))
+            for key in cast("Iterable[str]", client.scan_iter(count=1000))
             if not any(fnmatch.fnmatchcase(key, pattern) for pattern in KEYS_WITHOUT_TTL)
         ]
         with client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.ttl(key)
-            ttls = cast(list[int], pipeline.execute())
+            ttls = cast("list[int]", pipeline.execute())
     return sorted(key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1)
 
 
@@ -131,20 +131,38 @@ def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10
         time.sleep(0.01)
 
 
+@overload
 async def wait_until_async(
-    predicate: Callable[[], T | Awaitable[T]], description: str, timeout: float = 10.0
-) -> T:
+    predicate: Callable[[], Awaitable[T]],
+    description: str,
+    timeout: float = ...,  # noqa: ASYNC109 - it names the failure, which asyncio.timeout can't
+) -> T: ...
+@overload
+async def wait_until_async(
+    predicate: Callable[[], T],
+    description: str,
+    timeout: float = ...,  # noqa: ASYNC109 - see above
+) -> T: ...
+async def wait_until_async(
+    predicate: Callable[[], object],
+    description: str,
+    timeout: float = 10.0,  # noqa: ASYNC109 - see above
+) -> object:
     """As `wait_until`, for a plain or an async predicate, without holding up the event loop.
 
     An awaited predicate that hangs counts against the timeout, too.
     """
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with limit:
             while True:
-                value = predicate()
-                result = await value if inspect.isawaitable(value) else value
+                result = predicate()
+                if inspect.isawaitable(result):
+                    result = await result
                 if result:
-                    return cast(T, result)
+                    return result
                 await asyncio.sleep(0.01)
     except TimeoutError:
+        if not limit.expired():  # the predicate's own
+            raise
         raise AssertionError(f"not within {timeout:g} s: {description}") from None

@@ -61,6 +61,16 @@ class OutboxEntry(NamedTuple):
     """When the deciding report arrived, None where that is no longer known."""
 
 
+class Publication(NamedTuple):
+    """A decision ready to leave."""
+
+    entry: OutboxEntry
+    channel: str
+    event_id: str
+    body: bytes
+    """The event's JSON; the same bytes at every attempt."""
+
+
 class Applied(NamedTuple):
     """What a batch of reports did."""
 

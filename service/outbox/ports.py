@@ -1,19 +1,9 @@
 """What the outbox needs from other rooms."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from service.domain.decision import OutboxEntry
-
-
-class Publication(NamedTuple):
-    """A decision ready to leave."""
-
-    entry: OutboxEntry
-    channel: str
-    event_id: str
-    body: bytes
-    """The event's JSON; the same bytes at every attempt."""
+from service.domain.decision import OutboxEntry, Publication
 
 
 class Sink(Protocol):

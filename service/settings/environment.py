@@ -9,9 +9,7 @@ from pathlib import Path
 PREFIX = "MODERATION_"
 _FILE = "_FILE"
 # What Kubernetes puts into every container for a Service that is called `moderation` or `moderation-…`.
-_SERVICE_LINK = re.compile(
-    r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)|PORT(_[0-9]+_\w+)?"
-)
+_SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)")
 
 
 class SettingsError(Exception):
@@ -98,6 +96,6 @@ def _hint(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), bare, n=1, cutoff=0.8)
     if close:
         return f"; did you mean {bare[close[0]]}?"
-    if _SERVICE_LINK.fullmatch(name.removeprefix(PREFIX)):
+    if _SERVICE_LINK.fullmatch(name):
         return " (it looks like a Kubernetes service link: set enableServiceLinks: false)"
-    return "; `image-moderation config` lists those of this version"
+    return "; this version has none of that name"

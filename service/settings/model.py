@@ -23,17 +23,17 @@ KEY_BYTES = (16, 64)
 """A key shorter than this can be guessed; BLAKE2b takes no longer one."""
 
 
-def _whole(default: int, low: int, high: int, note: str = "") -> Any:  # noqa: ANN401  # as pydantic's Field
+def _whole(default: int, low: int, high: int, note: str = "") -> Any:
     return Field(default, ge=low, le=high, description=f"a whole number from {low:,} to {high:,}{note}")
 
 
-def _duration(default: str | None, low: str, high: str) -> Any:  # noqa: ANN401
+def _duration(default: str | None, low: str, high: str) -> Any:
     takes = f"a duration from {low} to {high}, written 30d, 12h, 15m, 90s, 500ms or in ISO 8601 (P30D, PT12H)"
     value = None if default is None else parse_duration(default)
     return Field(value, ge=parse_duration(low), le=parse_duration(high), description=takes)
 
 
-def _matching(default: Any, pattern: str, takes: str) -> Any:  # noqa: ANN401
+def _matching(default: Any, pattern: str, takes: str) -> Any:
     if callable(default):
         return Field(default_factory=default, pattern=pattern, description=takes)
     return Field(default, pattern=pattern, description=takes)
@@ -73,7 +73,10 @@ _NAME_TAKES = "1 to 128 printable ASCII characters without spaces"
 
 
 class Settings(BaseSettings):
-    """The effective configuration. `load` makes one from an environment; each field's description is what it takes."""
+    """The effective configuration. `load` makes one from an environment.
+
+    A field's description says what its variable takes, as the errors do.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
@@ -90,7 +93,9 @@ class Settings(BaseSettings):
     block_retention: Duration = _duration("365d", "1s", "36500d")
     reporter_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = Field(
         None,
-        description=f"a secret of {KEY_BYTES[0]} to {KEY_BYTES[1]} bytes; unset, one is made and kept in the store",
+        description=(
+            f"a secret of {KEY_BYTES[0]} to {KEY_BYTES[1]} bytes; unset, one is made and kept in the store"
+        ),
     )
     consumer_group: str = _matching("image-moderation", _NAME, _NAME_TAKES)
     consumer_name: str = _matching(_consumer_name, _NAME, _NAME_TAKES)
@@ -136,17 +141,18 @@ class Settings(BaseSettings):
         if embedded_url is not None:
             if "broker_url" in found.values or "broker_url" in found.errors:
                 found.errors["broker_url"] = (
-                    f"{found.name('broker_url')}: got a URL, and --embedded, which starts a broker of its own; "
-                    "takes one of the two"
+                    f"{variable('broker_url')}: got a URL beside --embedded, "
+                    "which starts a broker of its own; takes one of the two"
                 )
             found.values["broker_url"] = embedded_url
+        settings: Self | None = None
         try:
             settings = cls(**found.values)  # type: ignore[arg-type]  # pydantic makes each text what it should be
         except ValidationError as error:
             for fault in error.errors(include_url=False, include_input=False):
                 name = str(fault["loc"][0])
                 found.errors.setdefault(name, _line(found, name, fault.get("ctx", {}).get("error")))
-        if found.errors:
+        if settings is None or found.errors:
             unknown = [line for name, line in found.errors.items() if name not in cls.model_fields]
             raise SettingsError(
                 unknown + [found.errors[name] for name in cls.model_fields if name in found.errors]
@@ -190,7 +196,7 @@ SECRETS = ("broker_url", "store_url", "reporter_key")
 
 
 def _line(found: Found, name: str, why: object) -> str:
-    """Return the line about a field whose value can't be used; `why` is the error of our own parser, if it was one."""
+    """Return the line about a field whose value can't be used; `why` is the error of our own parser."""
     value = found.values.get(name)
     if value is None:
         got = "nothing"

@@ -15,7 +15,7 @@ _UNITS = {
     "ms": timedelta(milliseconds=1),
 }
 _SHORT = re.compile(r"([0-9]{1,15})(ms|[smhd])")
-# Years and months have no fixed length, so they are not taken. No finer than a millisecond: the service isn't.
+# Years and months have no fixed length, so they are not taken; nothing finer than a millisecond is used.
 _ISO = re.compile(
     r"P(?=[0-9T])(?:([0-9]{1,9})W)?(?:([0-9]{1,9})D)?"
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,3})?)S)?)?"
@@ -44,7 +44,7 @@ _SEVERAL_HOSTS = ("redis+cluster", "redis+sentinel")
 
 
 def parse_duration(text: object) -> timedelta:
-    """Return the duration that `text` names: `30d`, `12h`, `15m`, `90s`, `500ms` or ISO 8601 (`P30D`, `PT1.5S`).
+    """Return the duration that `text` names: `30d`, `12h`, `15m`, `90s`, `500ms` or ISO 8601 (`PT1.5S`).
 
     A `timedelta` passes as it is. Raises ValueError for anything else.
     """

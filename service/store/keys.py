@@ -21,6 +21,7 @@ class Keys:
 
     def __init__(self, prefix: str) -> None:
         self.reporter_key = f"{prefix}:reporter-key".encode()
+        self.any_case = f"{prefix}:{{p*}}:case:*".encode()
         self.outboxes = tuple(f"{prefix}:{{p{n:02}}}:outbox".encode() for n in range(PARTITIONS))
         self.case_prefixes = tuple(f"{prefix}:{{p{n:02}}}:case:".encode() for n in range(PARTITIONS))
 

@@ -1,6 +1,7 @@
 """The store in Redis: cases and outboxes of 64 partitions, one script call a partition and batch."""
 
 import json
+import os
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,16 +13,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from service.domain.case import Case
-from service.domain.decision import Action, Applied, Decision, OutboxEntry, State, Trigger
+from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
 from service.domain.errors import StoreUnavailable
 from service.domain.policy import Policy
 from service.domain.report import Outcome, Report
 from service.redis_connection import Client
 from service.store import lua
+from service.store.checks import check_server
 from service.store.digests import Digests
 from service.store.keys import Keys, partition_of
 from service.store.layout import decode
 from service.store.lua import Command
+from service.store.reporter_key import agree_on_key, keep_record
 
 LATE_DELIVERY = 7 * 86_400_000
 """Milliseconds that a case outlives its window, for reports that were held up on the way."""
@@ -29,21 +32,14 @@ LATE_DELIVERY = 7 * 86_400_000
 _EVENT = struct.Struct("<HB6s8s8sH")
 _RETRACTION, _GROUPED = 1, 2
 _OUTCOMES = {
-    letter: outcome
-    for letter, outcome in zip(
-        b"cdblrtsh",
-        (
-            Outcome.COUNTED,
-            Outcome.DUPLICATE,
-            Outcome.ALREADY_BLOCKED,
-            Outcome.LATE,
-            Outcome.RETRACTED,
-            Outcome.RETRACTED_BEFORE,
-            Outcome.STALE,
-            Outcome.HELD,
-        ),
-        strict=True,
-    )
+    ord("c"): Outcome.COUNTED,
+    ord("d"): Outcome.DUPLICATE,
+    ord("b"): Outcome.ALREADY_BLOCKED,
+    ord("l"): Outcome.LATE,
+    ord("r"): Outcome.RETRACTED,
+    ord("t"): Outcome.RETRACTED_BEFORE,
+    ord("s"): Outcome.STALE,
+    ord("h"): Outcome.HELD,
 }
 
 
@@ -55,6 +51,8 @@ class Lifetimes:
     """A decided case after its last change; never less than an open one."""
     lease: int = 5_000
     """A decision belongs to whoever took it for so long; then a sweep may publish it."""
+    stream: int | None = None
+    """An entry of a decision stream; None keeps it for ever."""
 
 
 class _Partition:
@@ -79,8 +77,9 @@ class RedisStore:
         prefix: str,
         policy: Policy,
         lifetimes: Lifetimes,
-        digests: Digests,
+        reporter_key: bytes | None,
         clock: Callable[[], int],
+        random_bytes: Callable[[int], bytes] = os.urandom,
         timer: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._redis = redis
@@ -88,9 +87,39 @@ class RedisStore:
         self._policy = policy
         self._policy_hash = policy.hash.encode()
         self._lifetimes = lifetimes
-        self._digests = digests
+        self._reporter_key = reporter_key
+        self._key_in_use = b""
+        self._digests = Digests(b"")
         self._clock = clock
+        self._random_bytes = random_bytes
         self._timer = timer
+
+    async def open(self) -> None:
+        """Check that the server may be used and agree with other replicas on the key of the digests.
+
+        To be awaited before anything else.
+
+        Raises:
+            Misconfigured: the server must not be used as it is set up.
+            StoreUnavailable: call again.
+        """
+        async with _errors():
+            await check_server(self._redis)
+            self._key_in_use = await agree_on_key(
+                self._redis, self._keys, self._reporter_key, self._random_bytes
+            )
+        self._digests = Digests(self._key_in_use)
+
+    async def check(self) -> None:
+        """Return if the store answers and still goes with this process's key.
+
+        Raises:
+            Misconfigured: somebody has started to use another key.
+            StoreUnavailable: call again.
+        """
+        async with _errors():
+            configured = self._reporter_key is not None
+            await keep_record(self._redis, self._keys, self._key_in_use, configured=configured)
 
     async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
         """Apply a batch. See `intake.ports.Store`."""
@@ -175,22 +204,18 @@ class RedisStore:
         async with _errors():
             return [bool(removed) for removed in await lua.run(self._redis, commands)]
 
-    async def deliver(
-        self, publications: Sequence[tuple[OutboxEntry, str, bytes]], *, keep_from: int | None = None
-    ) -> Sequence[bool]:
-        """Publish and settle in one step, where the broker is this same Redis.
-
-        Takes `(entry, channel, event's JSON)`; entries of the stream older than `keep_from`
-        (milliseconds) are trimmed. Returns for each whether it was published now; False means that
-        somebody did it before.
-
-        Raises:
-            StoreUnavailable: any of them may have been published; repeating is safe.
-        """
-        oldest = b"" if keep_from is None else str(keep_from).encode()
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """Publish and settle in one step, where the broker is this same Redis. See `outbox.ports.Sink`."""
+        keep = self._lifetimes.stream
+        oldest = b"" if keep is None else b"%d" % (self._clock() - keep)
         commands = [
-            lua.DELIVER.command((self._outbox(entry), channel.encode()), entry.token, body, oldest)
-            for entry, channel, body in publications
+            lua.DELIVER.command(
+                (self._outbox(publication.entry), publication.channel.encode()),
+                publication.entry.token,
+                publication.body,
+                oldest,
+            )
+            for publication in publications
         ]
         async with _errors():
             return [bool(published) for published in await lua.run(self._redis, commands)]
@@ -213,15 +238,6 @@ class RedisStore:
             tokens = await self._redis.zrange(self._keys.outbox(image), 0, -1)
         waiting = [_thaw(token) for token in tokens]
         return decode(value), [decision for decision in waiting if decision.image_id == image_id]
-
-    async def ping(self) -> None:
-        """Return if the store answers.
-
-        Raises:
-            StoreUnavailable: it doesn't.
-        """
-        async with _errors():
-            await self._redis.ping()
 
     def _outbox(self, entry: OutboxEntry) -> bytes:
         return self._keys.outbox(entry.decision.image_id.encode())

@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +35,7 @@ class _Link:
     server: asyncio.StreamWriter
     tail: bytes = b""
     """The end of what the client sent, since a match may straddle two chunks."""
-    trap: bytes | None = field(default=None)
+    trap: bytes | None = None
     """What this connection's request matched, while its reply is to be dropped."""
 
 
@@ -59,6 +59,7 @@ class FaultProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.StreamWriter] = set()
 
@@ -91,7 +92,8 @@ class FaultProxy:
     async def refuse(self) -> None:
         """Stops listening, so that connecting is refused, and closes every connection with RST."""
         await self._enter(Mode.REFUSE)
-        await self._stop_listening()
+        self._stop_listening()
+        self._held = self._held or self._bind()
         await self._reset_all()
 
     async def drop_reply_once(self, match: bytes) -> None:
@@ -114,7 +116,9 @@ class FaultProxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stop_listening()
+        self._stop_listening()
+        if self._held is not None:
+            self._held.close()
         await self._reset_all()
 
     async def _enter(self, mode: Mode, *, delay: float = 0.0) -> None:
@@ -128,13 +132,21 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            held, self._held = self._held or self._bind(), None
+            self._server = await asyncio.start_server(self._accept, sock=held)
 
-    async def _stop_listening(self) -> None:
+    def _stop_listening(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.close()  # wait_closed would wait for the connections, too
+
+    def _bind(self) -> socket.socket:
+        """Bound but not listening: connecting is refused, and nobody else can take the port."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((self.host, self.port))
+        self.port = bound.getsockname()[1]
+        return bound
 
     async def _reset_all(self) -> None:
         for writer in list(self._clients):

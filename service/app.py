@@ -1,0 +1,219 @@
+"""The composition root: joins the rooms and hands them values. Nothing is built at import."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import time
+
+import structlog
+from faststream.redis.prometheus import RedisPrometheusMiddleware
+from redis.asyncio import Redis
+
+from service import __version__
+from service.brokers.asyncapi import document
+from service.brokers.redis import RedisTransport
+from service.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
+from service.domain.policy import Policy
+from service.events.models import REPORTED_CHANNEL
+from service.intake.intake import Intake
+from service.outbox.outbox import BrokerSink, Outbox
+from service.redis_connection import Client, connect
+from service.settings import Settings, milliseconds
+from service.store.redis_store import Lifetimes, RedisStore
+from service.telemetry.health import Health
+from service.telemetry.http import http_app
+from service.telemetry.metrics import Metrics
+from service.telemetry.server import HttpServer
+
+OUTBOX_PATIENCE = 15.0
+"""Seconds that a decision may wait before the outbox counts as unavailable."""
+
+log = structlog.get_logger(__name__)
+
+
+def clock() -> int:
+    """Now, in milliseconds since 1970 UTC."""
+    return int(time() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The running parts of one replica, from `start` to `stop`."""
+
+    settings: Settings
+    clients: tuple[Client, ...]
+    store: RedisStore
+    transport: RedisTransport
+    outbox: Outbox
+    intake: Intake
+    metrics: Metrics
+    health: Health
+    http: HttpServer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain. A server that is away, also at the start, is waited for.
+
+        Raises:
+            Misconfigured: a server must not be used as it is set up.
+            OSError: the HTTP address can't be bound.
+        """
+        await self.http.start()
+        try:
+            if await self._started(stop):
+                await self._serve(stop)
+        finally:
+            await self.http.stop()
+            for client in self.clients:
+                await client.aclose()
+
+    async def _started(self, stop: asyncio.Event) -> bool:
+        """Start each part once its server is there; return False if told to stop meanwhile."""
+        parts: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+            ("store", self.store.open),
+            ("broker", lambda: self.transport.start(self.intake.process)),
+        )
+        for name, start in parts:
+            while not stop.is_set():
+                try:
+                    await start()
+                    break
+                except Unavailable as error:
+                    self.health.set(name, ok=False, why=str(error))
+                    await _sleep(1, stop)
+        if not stop.is_set():
+            log.info("started", version=__version__, consumer=self.settings.consumer_name)
+        return not stop.is_set()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        loops = (
+            (1.0, self._watch_store),
+            (1.0, self._watch_broker),
+            (1.0, self._watch_readers),
+            (1.0, self._sweep),
+            (2.0, self._reclaim),
+            (5.0, self.transport.tidy),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_every(period, call)) for period, call in loops]
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+        except* Exception as failures:
+            # One of the loops met what none of them can mend; the first says why.
+            await self._drain()
+            raise failures.exceptions[0] from None
+        await self._drain()
+
+    async def _drain(self) -> None:
+        log.info("draining")
+        self.health.set("intake", ok=False, why="draining")
+        await self.transport.stop(self.settings.shutdown_timeout.total_seconds())
+        log.info("stopped")
+
+    async def _watch_store(self) -> None:
+        try:
+            await self.store.check()
+            pending, oldest = await self.store.outbox_size()
+        except StoreUnavailable as error:
+            self.health.set("store", ok=False, why=str(error))
+            return
+        self.health.set("store", ok=True)
+        age = 0.0 if oldest is None else max(0.0, (clock() - oldest) / 1000)
+        self.metrics.outbox(pending, age)
+        self.health.set("outbox", ok=age < OUTBOX_PATIENCE, why="decisions wait to be published")
+
+    async def _watch_broker(self) -> None:
+        try:
+            figures = await self.transport.figures()
+        except BrokerUnavailable as error:
+            self.health.set("broker", ok=False, why=str(error))
+            return
+        self.health.set("broker", ok=True)
+        self.metrics.intake(figures.lag, figures.pending, figures.oldest_pending_age)
+
+    async def _watch_readers(self) -> None:
+        try:
+            await self.transport.revive()
+        except BrokerUnavailable as error:
+            self.health.set("intake", ok=False, why=str(error))
+        else:
+            self.health.set("intake", ok=True)
+
+    async def _sweep(self) -> None:
+        if self.health.ok("store"):
+            await self.outbox.sweep()
+
+    async def _reclaim(self) -> None:
+        # Each claim counts as a delivery, so nothing is claimed that could not be worked on now: an
+        # outage must not park messages as delivered too often.
+        if self.health.ok("store") and self.health.ok("broker"):
+            await self.transport.reclaim()
+
+
+def build(settings: Settings) -> App:
+    """Join the rooms. Nothing is connected yet."""
+    metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
+    health = Health(on_ready=metrics.ready)
+    broker_client = connect(settings.broker_address)
+    assert isinstance(broker_client, Redis)
+    store_client = connect(settings.store_address)
+    retention = settings.decision_retention
+    store = RedisStore(
+        store_client,
+        prefix=settings.key_prefix,
+        policy=Policy(settings.block_threshold, milliseconds(settings.report_window)),
+        lifetimes=Lifetimes(
+            decided=milliseconds(settings.block_retention),
+            stream=None if retention is None else milliseconds(retention),
+        ),
+        reporter_key=settings.reporter_key_bytes,
+        clock=clock,
+        timer=metrics.store_call,
+    )
+    transport = RedisTransport(
+        broker_client,
+        settings.broker_address,
+        channel=REPORTED_CHANNEL,
+        group=settings.consumer_group,
+        consumer=settings.consumer_name,
+        batch_size=settings.batch_size,
+        clock=clock,
+        dead_letter_retention=milliseconds(settings.dead_letter_retention),
+        decision_retention=None if retention is None else milliseconds(retention),
+        middlewares=(RedisPrometheusMiddleware(registry=metrics.registry),),
+    )
+    sink = store if settings.store_is_broker else BrokerSink(transport, store)
+    outbox = Outbox(sink=sink, store=store, metrics=metrics, clock=clock)
+    intake = Intake(
+        source=transport,
+        store=store,
+        outbox=outbox,
+        metrics=metrics,
+        clock=clock,
+        max_event_bytes=settings.max_event_bytes,
+        max_deliveries=settings.max_deliveries,
+    )
+    http = HttpServer(
+        http_app(metrics, health, document()), settings.http_host, settings.http_port
+    )
+    return App(
+        settings, (broker_client, store_client), store, transport, outbox, intake, metrics, health, http
+    )
+
+
+async def _every(period: float, call: Callable[[], Awaitable[object]]) -> None:
+    """Call again and again. A server that is away shows in the health; anything else is a bug, and ends it."""
+    while True:
+        try:
+            await call()
+        except Unavailable as error:
+            log.debug("loop_waits", error=str(error))
+        await asyncio.sleep(period)
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        pass

@@ -1,0 +1,243 @@
+"""Redis Streams: reports arrive on a stream through a consumer group, decisions leave on streams.
+
+FastStream reads, several readers (lanes) at once, so that reading, parsing and writing overlap; each
+hands its whole batch of raw entries through. What FastStream does not do is in `redis_group`: taking
+back what dead replicas left, trimming, removing idle consumers, and the figures of the group.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import structlog
+from faststream import AckPolicy
+from faststream.message import StreamMessage
+from faststream.redis import RedisBroker, StreamSub
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.brokers.redis_group import Figures, Group, raw_message
+from service.domain.decision import Publication
+from service.domain.errors import BrokerUnavailable
+from service.domain.message import DeadLetter, RawMessage
+from service.events.models import DEAD_LETTER_CHANNEL
+from service.events.render import dead_letter_event
+from service.redis_connection import SOCKET_TIMEOUT, connection_class
+
+Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
+
+LANES = 4
+POLL = 1000
+"""Milliseconds that a reader waits for entries; must stay well under the socket's timeout."""
+SENT_MARKER = 86_400
+"""Seconds that a published event is recognised, where the store is not this Redis."""
+
+_PUBLISH_ONCE = files(__package__).joinpath("scripts", "publish_once.lua").read_text()
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def _errors() -> AsyncIterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def _as_read(message: Any) -> StreamMessage[Any]:
+    """FastStream's parser, in place of its own, which fails a whole batch for one bad body."""
+    return StreamMessage(raw_message=message, body=b"")
+
+
+async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
+    """FastStream's decoder: entries as they came."""
+    raw = message.raw_message
+    channel = raw["channel"]
+    return [
+        raw_message(channel, position, fields)
+        for position, fields in zip(raw["message_ids"], raw["data"], strict=True)
+    ]
+
+
+class RedisTransport:
+    """The broker adapter for Redis Streams. Implements `intake.ports.Source` and `outbox.ports.Publisher`."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        url: str,
+        *,
+        channel: str,
+        group: str,
+        consumer: str,
+        batch_size: int,
+        clock: Callable[[], int],
+        dead_letter_retention: int,
+        decision_retention: int | None = None,
+        middlewares: Sequence[Any] = (),
+    ) -> None:
+        """`redis` serves everything but reading. Retentions are in milliseconds."""
+        self._redis = redis
+        self._group = Group(redis, channel, group, consumer)
+        self._clock = clock
+        self._dead_letter_retention = dead_letter_retention
+        self._decision_retention = decision_retention
+        self._handler: Handler | None = None
+        # Restarting a reader that died is the watchdog's part: FastStream's own supervisor restarts
+        # without a pause, thousands of times a second while a server answers READONLY.
+        os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
+        self._broker = RedisBroker(
+            url,
+            connection_class=connection_class(url),
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_connect_timeout=SOCKET_TIMEOUT,
+            apply_types=False,
+            logger=None,
+            middlewares=middlewares,
+            protocol="redis",
+        )
+        self._consumers = [f"{consumer}-{lane}" for lane in range(LANES)]
+        for name in self._consumers:
+            self._broker.subscriber(
+                stream=StreamSub(
+                    channel,
+                    group=group,
+                    consumer=name,
+                    batch=True,
+                    max_records=batch_size,
+                    polling_interval=POLL,
+                    last_id=">",
+                ),
+                ack_policy=AckPolicy.MANUAL,
+                parser=_as_read,
+                decoder=_as_raw_messages,
+            )(self._handle)
+
+    async def start(self, handler: Handler) -> None:
+        """Begin to read; `handler` takes each batch and returns once it is acked.
+
+        Raises:
+            BrokerUnavailable: the server can't be reached; call again.
+        """
+        self._handler = handler
+        async with _errors():
+            await self._group.create()
+            await self._broker.start()
+
+    async def _handle(self, messages: list[RawMessage]) -> None:
+        assert self._handler is not None
+        with self._group.in_hand(messages):
+            await self._handler(messages)
+
+    async def revive(self) -> None:
+        """Restart readers that died quietly: after a lost group, a deleted stream, a refused read.
+
+        Raises:
+            BrokerUnavailable: they can't be restarted now; call again.
+        """
+        for subscriber in self._broker.subscribers:
+            tasks: list[asyncio.Task[Any]] = subscriber.tasks  # type: ignore[attr-defined]
+            if subscriber.running and tasks and not any(task.done() for task in tasks):
+                continue
+            log.warning("reader_restarted", why=_why_died(tasks))
+            async with _errors():
+                await self._group.create()
+                await subscriber.stop()
+                try:
+                    await subscriber.start()
+                except TimeoutError:
+                    raise BrokerUnavailable("a reader did not start in time") from None
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        """See `intake.ports.Source`."""
+        async with _errors():
+            await self._group.ack([message.position for message in messages])
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """See `intake.ports.Source`."""
+        now = self._clock()
+        async with _errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for letter in letters:
+                pipeline.xadd(
+                    DEAD_LETTER_CHANNEL,
+                    {"__data__": dead_letter_event(letter, now)},
+                    minid=str(now - self._dead_letter_retention),
+                )
+            await pipeline.execute()
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """See `outbox.ports.Publisher`. An event published within the last day is not published again."""
+        keep = self._decision_retention
+        oldest = "" if keep is None else str(self._clock() - keep)
+        async with _errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for publication in publications:
+                marker = f"{{{publication.channel}}}:sent:{publication.event_id}"
+                pipeline.eval(
+                    _PUBLISH_ONCE, 2, publication.channel, marker, publication.body, SENT_MARKER, oldest
+                )
+            await pipeline.execute()
+
+    async def reclaim(self) -> None:
+        """Take back and work on what readers of this group left, dead ones for the most part.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+        assert self._handler is not None
+        while True:
+            async with _errors():
+                messages = await self._group.claim()
+            if not messages:
+                return
+            log.info("reclaimed", messages=len(messages), most_deliveries=max(m.deliveries for m in messages))
+            await self._handle(messages)
+
+    async def tidy(self) -> None:
+        """Trim the stream of what every group has acked, and remove consumers long gone.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+        async with _errors():
+            await self._group.trim()
+            await self._group.remove_idle_consumers()
+
+    async def figures(self) -> Figures:
+        """How far behind the group is.
+
+        Raises:
+            BrokerUnavailable: unknown now.
+        """
+        async with _errors():
+            return await self._group.figures()
+
+    async def stop(self, timeout: float) -> None:
+        """Stop reading, let batches in hand finish for `timeout` seconds, and work on what a reader was
+        given while it stopped. What does not finish stays pending, for another replica."""
+        self._broker.config.broker_config.graceful_timeout = timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
+                for consumer in self._consumers:
+                    await self._finish(consumer)
+                await self._group.leave()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("drain_incomplete", error=f"{type(error).__name__}: {error}")
+        await self._broker.stop()
+
+    async def _finish(self, consumer: str) -> None:
+        while messages := await self._group.own_pending(consumer):
+            await self._handle(messages)
+
+
+def _why_died(tasks: Sequence[asyncio.Task[Any]]) -> str:
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            return f"{type(error).__name__}: {error}"
+    return "it had stopped"

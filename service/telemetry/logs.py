@@ -1,0 +1,102 @@
+"""Logging: structlog and the standard library's loggers through one chain, to standard error.
+
+Standard output stays with the command line. Payloads are never logged: tracebacks come without their
+frames' variables, which would hold them.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_LIBRARIES = (
+    "faststream",
+    "faststream.access",
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+    "redis",
+    "asyncio",
+)
+
+
+def configure(level: str = "info", format: str | None = None, stream: TextIO | None = None) -> None:  # noqa: A002
+    """Route every log line of this process to `stream` (default: standard error). May be called again.
+
+    `level` is `debug` to `critical`; `format` is `json` (a line each), `console`, or None: console where
+    `stream` is a terminal, else JSON. FastStream and uvicorn bring handlers of their own, so call it
+    after they were imported; give FastStream's broker and app `logging.getLogger("faststream")`, or they
+    add one at their start.
+    """
+    stream = stream or sys.stderr
+    console = format == "console" or (format is None and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _flatten,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        # A module's logger is made at import, before this; caching would freeze what it was made with.
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_console(stream) if console else _json()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.NOTSET)
+    logging.captureWarnings(capture=True)
+
+
+def _json() -> list[Processor]:
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [
+        structlog.processors.ExceptionRenderer(tracebacks),
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def _console(stream: TextIO) -> list[Processor]:
+    # The renderer's own default is Rich's traceback, which prints the frames' variables.
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
+
+
+def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Lift what FastStream puts into `extra` beside the event; a name that is taken stays."""
+    extra = event.pop("extra", None)
+    if isinstance(extra, Mapping):
+        for name, value in extra.items():
+            event.setdefault(name, value)
+    elif extra is not None:
+        event["extra"] = extra
+    event.pop("color_message", None)  # uvicorn's message once more, with escape codes
+    return event

@@ -1,0 +1,276 @@
+"""Settings: what each variable takes, what a wrong one is told, and that no secret is ever shown."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings, SettingsError, milliseconds
+
+BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?password=hunter2"}
+SECRET = "hunter2"
+
+
+def load(**variables: str) -> Settings:
+    return Settings.load(BROKER | {f"MODERATION_{name}": value for name, value in variables.items()})
+
+
+def refused(environ: Mapping[str, str], embedded_url: str | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ, embedded_url=embedded_url)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    return str(caught.value).split("\n")
+
+
+def test_defaults() -> None:
+    settings = load()
+    assert (settings.block_threshold, settings.batch_size, settings.max_event_bytes) == (5, 500, 65_536)
+    assert milliseconds(settings.report_window) == 30 * 86_400_000
+    assert settings.decision_retention is None
+    assert settings.reporter_key_bytes is None
+    assert settings.store_is_broker
+    assert settings.store_address == BROKER["MODERATION_BROKER_URL"]
+    assert settings.log_format is None
+
+
+def test_other_variables_and_the_process_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERATION_BLOCK_THRESHOLD", "7")
+    monkeypatch.setenv("BLOCK_THRESHOLD", "8")
+    assert Settings.load(BROKER | {"BLOCK_THRESHOLD": "9", "PATH": "/bin"}).block_threshold == 5
+
+
+def test_a_dotenv_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("MODERATION_BLOCK_THRESHOLD=7\n")
+    monkeypatch.chdir(tmp_path)
+    assert load().block_threshold == 5
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERATION_BROKER_URL", "redis://localhost")
+    monkeypatch.setenv("MODERATION_BLOCK_THRESHOLD", "7")
+    assert Settings.load().block_threshold == 7
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load().block_threshold = 6  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("30d", timedelta(days=30)),
+        ("12h", timedelta(hours=12)),
+        ("15m", timedelta(minutes=15)),
+        ("90s", timedelta(seconds=90)),
+        ("1500ms", timedelta(milliseconds=1500)),
+        ("P30D", timedelta(days=30)),
+        ("P2W", timedelta(weeks=2)),
+        ("P1DT2H3M4.5S", timedelta(days=1, hours=2, minutes=3, seconds=4.5)),
+        (" PT12H ", timedelta(hours=12)),
+    ],
+)
+def test_durations(text: str, duration: timedelta) -> None:
+    assert load(REPORT_WINDOW=text).report_window == duration
+
+
+@pytest.mark.parametrize("unset", ["", " ", "off", "OFF"])
+def test_off_and_empty_mean_unset(unset: str) -> None:
+    settings = load(
+        BLOCK_THRESHOLD=unset,
+        DECISION_RETENTION=unset,
+        STORE_URL=unset,
+        REPORTER_KEY=unset,
+        BROKER_URL_FILE=unset,
+    )
+    assert settings.block_threshold == 5
+    assert settings.decision_retention is None
+    assert settings.store_is_broker
+    assert settings.reporter_key is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("BLOCK_THRESHOLD", "0", "from 1 to 1,000"),
+        ("BLOCK_THRESHOLD", "1001", "from 1 to 1,000"),
+        ("BLOCK_THRESHOLD", "five", "a whole number"),
+        ("BLOCK_THRESHOLD", "2.5", "a whole number"),
+        ("BLOCK_THRESHOLD", "9" * 5_000, "a whole number"),
+        ("BATCH_SIZE", "5001", "from 1 to 5,000"),
+        ("MAX_EVENT_BYTES", "1023", "from 1,024 to 1,048,576"),
+        ("MAX_DELIVERIES", "0", "from 1 to 1,000"),
+        ("HTTP_PORT", "65536", "from 0 to 65,535"),
+        ("HTTP_HOST", "a b", "host name"),
+        ("KEY_PREFIX", "a{b}", "1 to 64 of"),
+        ("KEY_PREFIX", "a" * 65, "1 to 64 of"),
+        ("CONSUMER_GROUP", "a b", "without spaces"),
+        ("CONSUMER_NAME", "a" * 129, "1 to 128"),
+        ("LOG_LEVEL", "loud", "debug, info"),
+        ("LOG_FORMAT", "xml", "json or console"),
+        ("REPORT_WINDOW", "30", "written 30d"),
+        ("REPORT_WINDOW", "-1d", "written 30d"),
+        ("REPORT_WINDOW", "P", "ISO 8601"),
+        ("REPORT_WINDOW", "P1DT", "ISO 8601"),
+        ("REPORT_WINDOW", "P1Y", "ISO 8601"),
+        ("REPORT_WINDOW", "\u0661d", "written 30d"),
+        ("REPORT_WINDOW", "999ms", "from 1s to 3650d"),
+        ("REPORT_WINDOW", "3651d", "from 1s to 3650d"),
+        ("REPORT_WINDOW", "999999999999999d", "from 1s to 3650d"),
+        ("DECISION_RETENTION", "0s", "from 1s"),
+        ("SHUTDOWN_TIMEOUT", "11m", "from 1s to 10m"),
+    ],
+)
+def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str) -> None:
+    (line,) = refused(BROKER | {f"MODERATION_{name}": value})
+    assert line.startswith(f"MODERATION_{name}: got {ascii(value)[:40]}"[:70])
+    assert f"; takes {Settings.model_fields[name.lower()].description}" in line
+    assert takes in line
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BROKER_URL", "kafka://hunter2:9092", "its scheme is another"),
+        ("BROKER_URL", "redis+cluster://hunter2", "its scheme is another"),
+        ("BROKER_URL", "hunter2", "it is not a URL"),
+        ("BROKER_URL", "redis://:hunter2@", "it names no host"),
+        ("BROKER_URL", "redis://u:1/hunter2@host", "its path"),
+        ("BROKER_URL", "redis://u:hunter2/x@host", "its host or port"),
+        ("BROKER_URL", "redis://u:1#hunter2@host", "'#'"),
+        ("BROKER_URL", "redis://u:hunter2@host:99999", "its host or port"),
+        ("BROKER_URL", "redis://u:hunter2 @host", "spaces"),
+        ("BROKER_URL", "unix://hunter2", "it names a host"),
+        ("BROKER_URL", "unix://", "its path"),
+        ("STORE_URL", "nats://hunter2", "redis+sentinel://"),
+        ("STORE_URL", "redis+sentinel://h1,h2?password=hunter2", "name of the primary"),
+        ("STORE_URL", "redis+cluster://h1,,h2/hunter2", "it names no host"),
+        ("REPORTER_KEY", "hunter2", "it has 7 bytes"),
+        ("REPORTER_KEY", "hunter2" * 10, "it has 70 bytes"),
+        ("REPORTER_KEY", "hunter2hunter2\udcff\udcff\udcff", "16 to 64 bytes"),
+        ("REPORTER_KEY_FILE", "hunter2", "can't be read"),
+    ],
+)
+def test_an_unusable_secret_is_told_without_its_value(name: str, value: str, told: str) -> None:
+    (line,) = refused(BROKER | {f"MODERATION_{name}": value})
+    assert line.startswith(f"MODERATION_{name}: got a ")
+    assert told in line
+    assert "; takes " in line
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MODERATION_BLOCK_TRESHOLD", "did you mean MODERATION_BLOCK_THRESHOLD?"),
+        ("moderation_block_threshold", "did you mean MODERATION_BLOCK_THRESHOLD?"),
+        ("MODERATION_REPORTER_KEY_FLIE", "did you mean MODERATION_REPORTER_KEY_FILE?"),
+        ("MODERATION_PORT_8080_TCP_ADDR", "enableServiceLinks: false"),
+        ("MODERATION_BLOCK_THRESHOLD_FILE", "unknown variable"),
+        ("MODERATION_IMMUNITY", "this version has none of that name"),
+        ("MODERATION_REVIEW_THRESHOLD", "this version has none of that name"),
+        ("MODERATION_REVIEW_GRACE", "this version has none of that name"),
+        ("MODERATION_URGENT_REASONS", "this version has none of that name"),
+        ("MODERATION_MAX_BLOCKS_PER_HOUR", "this version has none of that name"),
+        ("MODERATION_MODE", "this version has none of that name"),
+    ],
+)
+def test_an_unknown_variable_is_refused(name: str, told: str) -> None:
+    (line,) = refused(BROKER | {name: SECRET})
+    assert line.startswith(f"{name}: unknown variable")
+    assert told in line
+
+
+def test_every_fault_has_its_line() -> None:
+    lines = refused({"MODERATION_BATCH_SIZE": "0", "MODERATION_BLOCK_THRESHOLD": "x", "MODERATION_NONE": ""})
+    assert [line.split(":")[0] for line in lines] == [
+        "MODERATION_NONE",
+        "MODERATION_BROKER_URL",
+        "MODERATION_BLOCK_THRESHOLD",
+        "MODERATION_BATCH_SIZE",
+    ]
+    assert lines[1] == (
+        "MODERATION_BROKER_URL: got nothing; takes the broker's URL: redis://, rediss:// or unix://"
+    )
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    url, key = tmp_path / "url", tmp_path / "key"
+    url.write_text("unix:///run/redis.sock\n")
+    key.write_bytes(b" 16 bytes or more \r\n")
+    settings = Settings.load(
+        {"MODERATION_BROKER_URL_FILE": str(url), "MODERATION_REPORTER_KEY_FILE": str(key)}
+    )
+    assert settings.broker_address == "unix:///run/redis.sock"
+    assert settings.reporter_key_bytes == b" 16 bytes or more "
+
+
+def test_unusable_files(tmp_path: Path) -> None:
+    contents = {"empty": b"\n", "binary": b"\xff" * 16, "short": SECRET.encode()}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    told = {
+        "missing": "can't be read (No such file or directory)",
+        "empty": "which is empty",
+        "binary": "not UTF-8",
+        "short": "MODERATION_REPORTER_KEY (from MODERATION_REPORTER_KEY_FILE): got a value that is not shown",
+    }
+    for name, text in told.items():
+        (line,) = refused(BROKER | {"MODERATION_REPORTER_KEY_FILE": str(tmp_path / name)})
+        assert text in line
+
+
+def test_contradictions(tmp_path: Path) -> None:
+    both = BROKER | {"MODERATION_BROKER_URL_FILE": str(tmp_path / "url")}
+    assert refused(both) == [
+        "MODERATION_BROKER_URL: got both it and MODERATION_BROKER_URL_FILE; takes one of the two"
+    ]
+    (line,) = refused(BROKER, embedded_url="unix:///run/embedded.sock")
+    assert line.startswith("MODERATION_BROKER_URL: got a URL beside --embedded")
+
+
+def test_embedded_url_is_the_broker() -> None:
+    settings = Settings.load({}, embedded_url="unix:///run/embedded.sock")
+    assert settings.broker_address == settings.store_address == "unix:///run/embedded.sock"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:hunter2@h:6379/1", "redis://:***@h:6379/1"),
+        ("rediss://bob:hunter2@[::1]:6379", "rediss://bob:***@[::1]:6379"),
+        ("redis://hunter2@h", "redis://***@h"),
+        ("redis://hunter2:@h", "redis://***@h"),
+        ("redis://bob:hunter2@hunter@h", "redis://bob:***@h"),
+        ("unix:///run/r.sock?db=1&password=hunter2", "unix:///run/r.sock?***"),
+        ("redis+cluster://u:hunter2@h1:7000,h2", "redis+cluster://u:***@h1:7000,h2"),
+        ("redis+sentinel://:hunter2@h1,h2:26379/main/2", "redis+sentinel://:***@h1,h2:26379/main/2"),
+    ],
+)
+def test_effective_masks_addresses(url: str, shown: str) -> None:
+    settings = load(STORE_URL=url)
+    assert settings.effective()["MODERATION_STORE_URL"] == shown
+    assert not settings.store_is_broker
+
+
+def test_effective_shows_every_variable_as_it_may_be_written() -> None:
+    settings = load(REPORTER_KEY=SECRET * 3, REPORT_WINDOW="PT36H", CONSUMER_NAME="one")
+    shown = settings.effective()
+    assert list(shown) == [f"MODERATION_{name.upper()}" for name in Settings.model_fields]
+    assert shown["MODERATION_REPORT_WINDOW"] == "36h"
+    assert shown["MODERATION_DECISION_RETENTION"] is None
+    assert shown["MODERATION_REPORTER_KEY"] == "***"
+    assert (
+        shown["MODERATION_STORE_URL"]
+        == shown["MODERATION_BROKER_URL"]
+        == "redis://user:***@broker:6379/0?***"
+    )
+    assert SECRET not in f"{shown} {settings!r} {settings}"
+
+
+def test_a_consumer_name_is_made_once_a_load() -> None:
+    one, other = load(), load()
+    assert one.consumer_name == one.consumer_name != other.consumer_name

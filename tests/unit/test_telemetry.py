@@ -1,0 +1,333 @@
+"""Telemetry: the metrics' vocabulary, readiness, log lines and the HTTP server, as an operator meets them."""
+
+import asyncio
+import io
+import json
+import logging
+import signal
+import socket
+import warnings
+from collections.abc import Iterator
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import structlog
+
+from service.domain.report import Outcome
+from service.telemetry import logs
+from service.telemetry.health import Health
+from service.telemetry.http import http_app
+from service.telemetry.metrics import Metrics
+from service.telemetry.server import HttpServer
+
+DESIGNED = (
+    "batch_reports",
+    "block_threshold",
+    "build_info",
+    "dead_letters_total",
+    "decision_latency_seconds",
+    "decisions_total",
+    "intake_lag",
+    "intake_oldest_pending_age_seconds",
+    "intake_pending",
+    "outbox_oldest_age_seconds",
+    "outbox_pending",
+    "ready",
+    "report_age_seconds",
+    "reports_total",
+    "store_call_seconds",
+    "dead_letter_flood",
+)
+OUTCOMES = (
+    "counted",
+    "duplicate",
+    "already_blocked",
+    "late",
+    "retracted",
+    "retracted_before",
+    "stale",
+    "held",
+    "dead_letter",
+)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(version="1.2.3", block_threshold=5)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"moderation_{name}", labels)
+
+
+# --- metrics
+
+
+def test_the_vocabulary(metrics: Metrics) -> None:
+    text = metrics.render("")[0].decode()
+    for name in DESIGNED:
+        assert f"# HELP moderation_{name} " in text
+        assert f"\nmoderation_{name}" in text
+    assert "_created" not in text
+    assert value(metrics, "block_threshold") == 5
+    assert 'moderation_build_info{python="' in text
+    assert 'version="1.2.3"} 1.0' in text
+
+
+def test_known_series_start_at_zero(metrics: Metrics) -> None:
+    assert {value(metrics, "reports_total", outcome=outcome) for outcome in OUTCOMES} == {0}
+    assert value(metrics, "dead_letters_total", reason="too_many_deliveries") == 0
+    assert value(metrics, "decisions_total", decision="block", trigger="threshold", mode="live") == 0
+
+
+def test_two_instances_share_nothing(metrics: Metrics) -> None:
+    metrics.reports({Outcome.COUNTED: 3, Outcome.HELD: 1})
+    assert value(metrics, "reports_total", outcome="counted") == 3
+    assert value(Metrics(version="1", block_threshold=1), "reports_total", outcome="counted") == 0
+
+
+def test_what_is_told_is_shown(metrics: Metrics) -> None:
+    metrics.dead_letter("not_json")
+    metrics.batch(7)
+    metrics.store_call(0.004)
+    metrics.report_age(90)
+    metrics.decision("block", "threshold")
+    metrics.decision_latency(0.02)
+    metrics.outbox(2, 1.5)
+    metrics.intake(None, 3, 4.5)
+    metrics.ready(True)
+    assert value(metrics, "dead_letters_total", reason="not_json") == 1
+    assert value(metrics, "reports_total", outcome="dead_letter") == 1
+    assert value(metrics, "batch_reports_sum") == 7
+    assert value(metrics, "store_call_seconds_bucket", le="0.005") == 1
+    assert value(metrics, "report_age_seconds_sum") == 90
+    assert value(metrics, "decisions_total", decision="block", trigger="threshold", mode="live") == 1
+    assert value(metrics, "decision_latency_seconds_count") == 1
+    assert (value(metrics, "outbox_pending"), value(metrics, "outbox_oldest_age_seconds")) == (2, 1.5)
+    assert "moderation_intake_lag NaN" in metrics.render("")[0].decode()
+    assert (value(metrics, "intake_pending"), value(metrics, "intake_oldest_pending_age_seconds")) == (3, 4.5)
+    assert value(metrics, "ready") == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 250, 5_000])
+@pytest.mark.parametrize("letters_first", [True, False])
+def test_a_flood_is_more_than_half_of_the_last_thousand(
+    metrics: Metrics, size: int, letters_first: bool
+) -> None:
+    def feed(messages: int, malformed_of_ten: int) -> None:
+        for number in range(messages // size):
+            malformed = sum((number * size + place) % 10 < malformed_of_ten for place in range(size))
+            if not letters_first:
+                metrics.reports({Outcome.COUNTED: size - malformed})
+            for _ in range(malformed):
+                metrics.dead_letter("not_json")
+            if letters_first:
+                metrics.reports({Outcome.COUNTED: size - malformed})
+
+    for malformed_of_ten, flooded in ((0, 0), (4, 0), (6, 1), (1, 0)):
+        if size < 1_000:  # within a larger batch, the order of its messages is the one they are told in
+            feed(10_000, malformed_of_ten)
+            assert value(metrics, "dead_letter_flood") == flooded
+    feed(10_000, 0)
+    assert value(metrics, "dead_letter_flood") == 0
+    feed(10_000, 10)
+    assert value(metrics, "dead_letter_flood") == 1
+
+
+def test_the_flood_ends_with_the_message_that_makes_it_half(metrics: Metrics) -> None:
+    for number in range(501):  # nor are a few malformed ones at the start a flood
+        assert value(metrics, "dead_letter_flood") == 0, number
+        metrics.dead_letter("empty")
+    metrics.reports({Outcome.COUNTED: 300, Outcome.LATE: 199})
+    assert value(metrics, "dead_letter_flood") == 1
+    metrics.reports({Outcome.COUNTED: 1})
+    assert value(metrics, "dead_letter_flood") == 0
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "end"),
+    [
+        ("", "text/plain; version=0.0.4", False),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain",
+            "application/openmetrics-text; version=1.0.0",
+            True,
+        ),
+    ],
+)
+def test_render(metrics: Metrics, accept: str, content_type: str, end: bool) -> None:
+    body, answered = metrics.render(accept)
+    assert answered.startswith(content_type)
+    assert body.endswith(b"# EOF\n") is end
+
+
+# --- health
+
+
+def test_health_is_ready_once_every_check_is_ok() -> None:
+    told: list[bool] = []
+    health = Health(on_ready=told.append)
+    assert health.report() == {
+        "status": "unavailable",
+        "checks": dict.fromkeys(("broker", "store", "intake", "outbox"), "starting"),
+    }
+    for name in ("broker", "store", "intake", "outbox"):
+        health.set(name, True)
+    assert health.ready
+    assert health.report()["status"] == "ok"
+    health.set("store", False, "Connection to redis://u:hunter2@h:6379\nrefused")
+    assert health.report()["checks"]["store"] == "Connection to redis://***@h:6379 refused"
+    health.set("store", False, "ok")
+    assert health.report()["checks"]["store"] == "unavailable"
+    assert told == [False, True, False]
+    with pytest.raises(KeyError):
+        health.set("stoer", True)
+
+
+def test_health_logs_a_change_once() -> None:
+    with structlog.testing.capture_logs() as lines:
+        health = Health(("store",))
+        for second in range(3):
+            health.set("store", False, f"away for {second} s")
+        for _ in range(3):
+            health.set("store", True)
+    assert [line["event"] for line in lines] == ["check failed", "check is ok", "ready"]
+
+
+# --- logs
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_log_lines_are_json_and_hold_no_payload() -> None:
+    stream = io.StringIO()
+    logs.configure("info", None, stream)
+    structlog.get_logger("service.x").info("stored", reports=3, extra={"channel": "image.reported"})
+    structlog.get_logger("service.x").debug("not shown")
+    logging.getLogger("faststream").info("Received %s", "it", extra={"message_id": "1-0"})
+    payload = "hunter2"
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        structlog.get_logger("service.x").exception("failed")
+        logging.getLogger("redis").exception("failed too")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["stored", "Received it", "failed", "failed too"]
+    assert lines[0] | {"timestamp": "", "reports": 3, "channel": "image.reported"} == lines[0] | {
+        "timestamp": ""
+    }
+    assert lines[0]["timestamp"].endswith("Z")
+    assert (lines[1]["level"], lines[1]["logger"], lines[1]["message_id"]) == ("info", "faststream", "1-0")
+    assert [line["exception"][0]["exc_type"] for line in lines[2:]] == ["ValueError", "ValueError"]
+    assert payload not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_console_lines_hold_no_payload() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "console", stream)
+    payload = {"reporter_id": "hunter2"}
+    try:
+        raise ValueError(len(payload))
+    except ValueError:
+        structlog.get_logger("service.x").exception("failed", image=1)
+    assert "failed" in stream.getvalue()
+    assert "Traceback" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_configuring_twice_logs_once() -> None:
+    logs.configure("info", "json", io.StringIO())
+    stream = io.StringIO()
+    logs.configure("warning", "json", stream)
+    structlog.get_logger("service.x").info("not shown")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("a warning is a log line", UserWarning, stacklevel=1)
+    (line,) = stream.getvalue().splitlines()
+    assert "a warning is a log line" in json.loads(line)["event"]
+
+
+# --- http
+
+
+async def fetch(url: str, method: str = "GET", accept: str = "*/*") -> tuple[int, dict[str, str], bytes]:
+    def call() -> tuple[int, dict[str, str], bytes]:
+        request = Request(url, method=method, headers={"Accept": accept})
+        try:
+            with urlopen(request, timeout=10) as answer:
+                return answer.status, dict(answer.headers), answer.read()
+        except HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), error.read()
+
+    return await asyncio.to_thread(call)
+
+
+async def test_the_server(metrics: Metrics) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    health = Health(("store",), on_ready=metrics.ready)
+    server = HttpServer(http_app(metrics, health, b'{"asyncapi": "3.0.0"}'), "127.0.0.1", 0)
+    await server.start()
+    try:
+        assert signal.getsignal(signal.SIGTERM) is handler
+        assert server.port > 0
+        at = f"http://127.0.0.1:{server.port}"
+        assert (await fetch(f"{at}/livez"))[::2] == (200, b'{"status":"ok"}')
+        status, headers, body = await fetch(f"{at}/readyz")
+        assert (status, headers["content-type"], headers["cache-control"]) == (
+            503,
+            "application/json",
+            "no-store",
+        )
+        assert json.loads(body) == {"status": "unavailable", "checks": {"store": "starting"}}
+        health.set("store", True)
+        assert json.loads((await fetch(f"{at}/readyz"))[2]) == {"status": "ok", "checks": {"store": "ok"}}
+        assert b"moderation_ready 1.0\n" in (await fetch(f"{at}/metrics?name=x"))[2]
+        openmetrics = await fetch(f"{at}/metrics", accept="application/openmetrics-text; version=1.0.0")
+        assert openmetrics[2].endswith(b"# EOF\n")
+        assert (await fetch(f"{at}/asyncapi"))[2] == b'{"asyncapi": "3.0.0"}'
+        status, headers, body = await fetch(f"{at}/asyncapi", "HEAD")
+        assert (status, headers["content-length"], body) == (200, "21", b"")
+        status, headers, _ = await fetch(f"{at}/livez", "POST")
+        assert (status, headers["allow"]) == (405, "GET, HEAD")
+        for path in ("/", "/livez/", "/docs"):
+            status, headers, body = await fetch(f"{at}{path}")
+            assert (status, headers["content-type"]) == (404, "application/json")
+            assert json.loads(body)["error"] == "not found"
+    finally:
+        await server.stop()
+    await server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
+            await server.start()
+        await server.stop()
+
+
+async def test_an_idle_client_does_not_hold_up_the_stop(metrics: Metrics) -> None:
+    server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", 0)
+    await server.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /livez HTTP/1.1\r\n")
+    await writer.drain()
+    async with asyncio.timeout(5):
+        await server.stop()
+    writer.close()
