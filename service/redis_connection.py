@@ -14,20 +14,37 @@ from urllib.parse import unquote, urlsplit
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError  # noqa: A004 - the client raises this one, not the built-in
 
 SOCKET_TIMEOUT = 5.0
 """Seconds that one reply may take; a blocking read must ask for less."""
 
 
-class _PackedInC:
+def _pack(command: tuple[Any, ...]) -> bytes:
+    name = command[0]
+    if isinstance(name, str) and " " in name:  # redis-py writes "XGROUP CREATE" as one word
+        command = (*name.split(), *command[1:])
+    return pack_command(command)
+
+
+class _PackedInC(AbstractConnection):
     def pack_command(self, *args: Any) -> list[bytes]:
-        return [pack_command(args)]
+        return [_pack(args)]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
-        return [b"".join([pack_command(tuple(command)) for command in commands])]
+        return [b"".join([_pack(tuple(command)) for command in commands])]
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **kwargs)
+        except RuntimeError as error:
+            # uvloop's word for a connection that the other side has reset.
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"the connection was reset: {error}") from error
 
 
 class PackedConnection(_PackedInC, Connection):

@@ -1,0 +1,5 @@
+"""`python -m service` is `image-moderation`."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,6 @@
+"""The AsyncAPI document (being written)."""
+
+
+def document() -> bytes:
+    """Return the document."""
+    return b"{}"
