@@ -1,6 +1,7 @@
 """The composition root: joins the rooms and hands them values. Nothing is built at import."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import time
@@ -81,6 +82,7 @@ class App:
                     self.health.set(name, ok=False, why=str(error))
                     await _sleep(1, stop)
         if not stop.is_set():
+            _spare_the_collector()
             log.info("started", version=__version__, consumer=self.settings.consumer_name)
         return not stop.is_set()
 
@@ -200,6 +202,17 @@ def build(settings: Settings) -> App:
     return App(
         settings, (broker_client, store_client), store, transport, outbox, intake, metrics, health, http
     )
+
+
+def _spare_the_collector() -> None:
+    """Make the garbage collector look less often, and not at what was made at the start.
+
+    A batch is thousands of small tuples that reference counting frees; looking through them for
+    cycles took a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 async def _every(period: float, call: Callable[[], Awaitable[object]]) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -79,14 +79,12 @@ def connect(url: str, *, most_connections: int = 32) -> Client:
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
-        "protocol": 2,
     }
     parts = urlsplit(url)
     if parts.scheme in _CLASSES:
-        pool = ConnectionPool.from_url(
-            url, connection_class=connection_class(url), max_connections=most_connections, **options
-        )
-        return Redis.from_pool(pool)
+        # Not ConnectionPool.from_url, which prefers its own class to the one it is given.
+        options |= {"max_connections": most_connections, "connection_class": connection_class(url)}
+        return Redis.from_pool(ConnectionPool(**{**parse_url(url), **options}))
     credentials = {
         name: unquote(value)
         for name, value in (("username", parts.username), ("password", parts.password))

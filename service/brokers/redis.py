@@ -19,7 +19,7 @@ from faststream.redis import RedisBroker, StreamSub
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.brokers.redis_group import Figures, Group, raw_message
+from service.brokers.redis_group import Figures, Group, raw_message, take_raw_entries
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
 from service.domain.message import DeadLetter, RawMessage
@@ -100,8 +100,9 @@ class RedisTransport:
             middlewares=middlewares,
             protocol="redis",
         )
-        self._consumers = [f"{consumer}-{lane}" for lane in range(LANES)]
-        for name in self._consumers:
+        readers = [f"{consumer}-{lane}" for lane in range(LANES)]
+        self._consumers = [*readers, f"{consumer}-reclaim"]
+        for name in readers:
             self._broker.subscriber(
                 stream=StreamSub(
                     channel,
@@ -126,6 +127,7 @@ class RedisTransport:
         self._handler = handler
         async with _errors():
             await self._group.create()
+            take_raw_entries(await self._broker.connect())
             await self._broker.start()
 
     async def _handle(self, messages: list[RawMessage]) -> None:

@@ -88,26 +88,25 @@ def _superseded(policy: Policy, case: Case, event: Report, standing: Record) -> 
     """An event that its reporter's newer one outdoes: it changes no record."""
     if event.retracted:
         return Step(case, Outcome.DUPLICATE if event.time == standing.time else Outcome.STALE)
-    if not standing.stands:
-        return Step(case, Outcome.RETRACTED_BEFORE)
-    # It is a report of the round all the same, so the round reaches back to it in whatever order
-    # the two arrive.
-    if case.last - event.time <= policy.report_window:
-        case = replace(case, first=min(case.first, event.time))
-    return Step(case, Outcome.DUPLICATE)
+    # It is a report of the round all the same, so the round reaches to it in whatever order the two
+    # arrive; else a repetition could still move the round.
+    fitted = _fit(policy, case, event.time) or case
+    return Step(fitted, Outcome.DUPLICATE if standing.stands else Outcome.RETRACTED_BEFORE)
 
 
 def _fit(policy: Policy, case: Case, time: int) -> Case | None:
-    """Return the case with a round that holds `time`, or None if `time` is too old for the round."""
+    """Return the case with a round that holds `time`, or None if `time` is too old for the round.
+
+    A round that spans more than the window, which was shortened since, takes no further report.
+    """
     if case.first == 0:
         return replace(case, first=time, last=time)
-    if time > case.first + policy.report_window:
-        floor = case.first + policy.report_window
-        tombstones = {who: record for who, record in case.records.items() if record.time > floor}
-        return replace(case, floor=floor, first=time, last=time, score=0, reasons=(), records=tombstones)
-    if case.last - time > policy.report_window:
-        return None
-    return replace(case, first=min(case.first, time), last=max(case.last, time))
+    end = max(case.first + policy.report_window, case.last)
+    if time > end:
+        tombstones = {who: record for who, record in case.records.items() if record.time > end}
+        return replace(case, floor=end, first=time, last=time, score=0, reasons=(), records=tombstones)
+    first, last = min(case.first, time), max(case.last, time)
+    return None if last - first > policy.report_window else replace(case, first=first, last=last)
 
 
 def _count(policy: Policy, case: Case, event: Report, now: int) -> Step:

@@ -1,11 +1,12 @@
 """Values of the domain to JSON: one value, one content, byte for byte."""
 
 import base64
-import json
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
+
+from pydantic_core import to_json
 
 from service.domain.decision import Action, Decision
 from service.domain.message import DeadLetter
@@ -17,13 +18,13 @@ NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
 DEAD_LETTER_BODY_BYTES = 256 * 1024
 """As much of an original body is kept."""
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
 _TYPES = {Action.BLOCK: (BLOCKED_CHANNEL, BLOCKED)}
 
 
 def stamp(milliseconds: int) -> str:
     """RFC 3339, UTC, exactly three decimals."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
 def channel_of(decision: Decision) -> str:
@@ -131,4 +132,4 @@ def report_event(
 
 
 def _json(event: dict[str, Any]) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return to_json(event)

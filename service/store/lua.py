@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from service.redis_connection import Client
 
@@ -36,24 +36,34 @@ ALL = (APPLY, CLAIM_DUE, DELIVER)
 async def run(redis: Client, commands: list[Command]) -> list[Any]:
     """Run script calls in one round trip and return their replies in order.
 
-    Every script is idempotent, so where the server has lost the scripts (a restart, a failover) they
-    are loaded and the whole list runs again.
+    Calls that a server refused because it has lost the scripts (a restart, a failover) run again once
+    they are loaded; those alone, so that no other call's reply is lost.
 
     Raises:
         redis.exceptions.RedisError: as the client raises it; any of the calls may have been applied.
     """
-    try:
-        return await _pipeline(redis, commands)
-    except NoScriptError:
+    replies = await _pipeline(redis, commands)
+    refused = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if refused:
         for script in ALL:
             await redis.script_load(script.text.decode())
-        return await _pipeline(redis, commands)
+        again = await _pipeline(redis, [commands[number] for number in refused])
+        for number, reply in zip(refused, again, strict=True):
+            replies[number] = reply
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 async def _pipeline(redis: Client, commands: list[Command]) -> list[Any]:
+    """Replies in order, an error in the place of the reply that it stands for."""
     if len(commands) == 1:
-        return [await redis.execute_command(*commands[0])]
+        try:
+            return [await redis.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
-    return await pipeline.execute()
+    return await pipeline.execute(raise_on_error=False)

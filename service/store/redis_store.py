@@ -1,6 +1,5 @@
 """The store in Redis: cases and outboxes of 64 partitions, one script call a partition and batch."""
 
-import json
 import os
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from pydantic_core import from_json
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -244,7 +244,7 @@ class RedisStore:
 
 
 def _thaw(token: bytes) -> Decision:
-    fields: dict[str, Any] = json.loads(token)
+    fields: dict[str, Any] = from_json(token)
     fields["action"] = Action(fields["action"])
     fields["state"] = State(fields["state"])
     fields["trigger"] = Trigger(fields["trigger"])

@@ -170,36 +170,37 @@ local function step(n, i, event_flags, time, digest, group, reason)
   local grouped = flags >= GROUPED
   local size = grouped and 23 or 15
   local at = position(records, size, digest)
-  local stood = false
+  local stood, superseded = false, false
 
   -- Which of the reporter's events stands
   if at then
     local old_time, old_reason = unpack_from("<I6B", records, at + 8)
     stood = old_reason ~= TOMBSTONE
-    if time < old_time or (time == old_time and not (retraction and stood)) then
+    superseded = time < old_time or (time == old_time and not (retraction and stood))
+    if superseded then
       if retraction then return time == old_time and "d" or "s" end
-      if not stood then return "t" end
-      if time < first and last - time <= window then
-        store(i, flags, floor, time, last, score, extra, names, records)
-      end
-      return "d"
+      if time >= first and time <= last then return stood and "d" or "t" end
     end
   end
 
-  -- Whether the report fits the round
+  -- Whether the report fits the round; a superseded one is of the round all the same
   if not retraction then
     if first == 0 then
       first, last = time, time
-    elseif time > first + window then
-      floor = first + window
+    elseif time > first + window and time > last then
+      floor = math.max(first + window, last)
       records = filter(records, size, function(p) return unpack_from("<I6", records, p + 8) > floor end)
       at = position(records, size, digest)
       first, last, score, names, stood = time, time, 0, "", false
-    elseif last - time > window then
-      return "l"
+    elseif math.max(last, time) - math.min(first, time) > window then
+      return superseded and (stood and "d" or "t") or "l"
     else
       if time < first then first = time end
       if time > last then last = time end
+    end
+    if superseded then
+      store(i, flags, floor, first, last, score, extra, names, records)
+      return stood and "d" or "t"
     end
   end
 
