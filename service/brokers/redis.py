@@ -7,8 +7,7 @@ back what dead replicas left, trimming, removing idle consumers, and the figures
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +18,7 @@ from faststream.redis import RedisBroker, StreamSub
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.brokers.redis_errors import errors
 from service.brokers.redis_group import Figures, Group, raw_message, take_raw_entries
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
@@ -38,14 +38,6 @@ SENT_MARKER = 86_400
 _PUBLISH_ONCE = files(__package__).joinpath("scripts", "publish_once.lua").read_text()
 
 log = structlog.get_logger(__name__)
-
-
-@asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 async def _as_read(message: Any) -> StreamMessage[Any]:
@@ -125,7 +117,7 @@ class RedisTransport:
             BrokerUnavailable: the server can't be reached; call again.
         """
         self._handler = handler
-        async with _errors():
+        async with errors():
             await self._group.create()
             take_raw_entries(await self._broker.connect())
             await self._broker.start()
@@ -146,7 +138,7 @@ class RedisTransport:
             if subscriber.running and tasks and not any(task.done() for task in tasks):
                 continue
             log.warning("reader_restarted", why=_why_died(tasks))
-            async with _errors():
+            async with errors():
                 await self._group.create()
                 await subscriber.stop()
                 try:
@@ -156,13 +148,13 @@ class RedisTransport:
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`."""
-        async with _errors():
+        async with errors():
             await self._group.ack([message.position for message in messages])
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """See `intake.ports.Source`."""
         now = self._clock()
-        async with _errors():
+        async with errors():
             pipeline = self._redis.pipeline(transaction=False)
             for letter in letters:
                 pipeline.xadd(
@@ -176,7 +168,7 @@ class RedisTransport:
         """See `outbox.ports.Publisher`. An event published within the last day is not published again."""
         keep = self._decision_retention
         oldest = "" if keep is None else str(self._clock() - keep)
-        async with _errors():
+        async with errors():
             pipeline = self._redis.pipeline(transaction=False)
             for publication in publications:
                 marker = f"{{{publication.channel}}}:sent:{publication.event_id}"
@@ -193,7 +185,7 @@ class RedisTransport:
         """
         assert self._handler is not None
         while True:
-            async with _errors():
+            async with errors():
                 messages = await self._group.claim()
             if not messages:
                 return
@@ -206,7 +198,7 @@ class RedisTransport:
         Raises:
             BrokerUnavailable: call again.
         """
-        async with _errors():
+        async with errors():
             await self._group.trim()
             await self._group.remove_idle_consumers()
 
@@ -216,7 +208,7 @@ class RedisTransport:
         Raises:
             BrokerUnavailable: unknown now.
         """
-        async with _errors():
+        async with errors():
             return await self._group.figures()
 
     async def stop(self, timeout: float) -> None:

@@ -55,9 +55,7 @@ def raw_message(channel: str, position: bytes, fields: list[bytes], deliveries: 
         name = next((name for name in BODY_FIELDS if name in named), b"")
         body = named.pop(name, b"")
         headers = {_text(key): _text(value) for key, value in named.items()}
-    return RawMessage(
-        channel, position.decode(), body, int(position.partition(b"-")[0]), deliveries, headers
-    )
+    return RawMessage(channel, position.decode(), body, int(position.partition(b"-")[0]), deliveries, headers)
 
 
 def _text(raw: bytes) -> str:
@@ -126,8 +124,7 @@ class Group:
         if len(claimed) < len(wanted):
             await self._forget_deleted(set(wanted) - {position for position, _ in claimed})
         return [
-            raw_message(self._stream, position, fields, deliveries[position])
-            for position, fields in claimed
+            raw_message(self._stream, position, fields, deliveries[position]) for position, fields in claimed
         ]
 
     async def _forget_deleted(self, positions: set[bytes]) -> None:

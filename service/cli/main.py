@@ -1,18 +1,112 @@
-"""The `image-moderation` command: its subcommands and how a failure ends."""
+"""The `image-moderation` command: its subcommands, and how each kind of failure ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
+from typer.main import get_command
 
+from service import __version__
+from service.cli import dead_letters
+from service.cli.config import config
+from service.cli.contracts import contracts
+from service.cli.inspect import inspect
+from service.cli.output import Failed, WrongCall, complain, explain_outage, plain, prepare, say
+from service.cli.report import report
 from service.cli.serve import serve
+from service.cli.watch import watch
+from service.domain.errors import Misconfigured, Unavailable
+from service.embedded import EmbeddedError
+from service.settings import SettingsError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Blocks an image automatically once several people have reported it.")
-app.command()(serve)
+NAME = "image-moderation"
+FAILURE, WRONG_CALL, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    # Its tracebacks would show the frames' variables, secrets among them.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Blocks an image automatically once several people have reported it.",
+    epilog="Configured by MODERATION_* environment variables alone; `image-moderation config` prints them. "
+    "Exit codes: 0 done, 1 failed, 2 wrong call or unusable settings.",
+)
+
+
+def _example(text: str) -> str:
+    return f"Example: {NAME} {text}"
+
+
+app.command(epilog=_example("serve --embedded"))(serve)
+app.command(epilog=_example("report img-42 --reporter user-7 --reason nudity"))(report)
+app.command(epilog=_example("watch --from-start --json"))(watch)
+app.command(epilog=_example("inspect img-42"))(inspect)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command(epilog=_example("config --json"))(config)
+app.command(epilog=_example("contracts --write"))(contracts)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"{NAME} {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     pass
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, this process's by default, and return its exit code."""
+    prepare()
+    try:
+        code = get_command(app)(arguments, prog_name=NAME, standalone_mode=False)
+    except typer.TyperException as error:
+        _complain_of_call(error)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (WrongCall, SettingsError, Misconfigured, EmbeddedError) as error:
+        _complain(error)
+        return WRONG_CALL
+    except Unavailable as error:
+        complain(plain(explain_outage(error)))
+        return FAILURE
+    except Failed as error:
+        _complain(error)
+        return FAILURE
+    return code if isinstance(code, int) else 0
+
+
+def _complain(error: Exception) -> None:
+    for line in str(error).splitlines():
+        complain(plain(line))
+
+
+def _complain_of_call(error: typer.TyperException) -> None:
+    """One line, where Typer would draw a box; nothing where the help was printed instead."""
+    message = " ".join(plain(error.format_message()).split())
+    if message:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        hint = f" See `{context.command_path} --help`." if context else ""
+        complain(f"{message.rstrip('.')}.{hint}")
+
+
+def main() -> NoReturn:
+    """Run this process's command line and end the process."""
+    code = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has gone; the interpreter must not try again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or FAILURE
+    sys.exit(code)

@@ -1,9 +1,8 @@
-"""`serve`: the service itself."""
+"""`serve`: the service itself, with a server of its own if asked."""
 
 import asyncio
-import os
+import shlex
 import signal
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -12,36 +11,89 @@ import typer
 import uvloop
 
 from service.app import build
-from service.domain.errors import Misconfigured
-from service.embedded import EmbeddedRedis
-from service.settings import Settings, SettingsError
+from service.cli.output import Failed, WrongCall, note
+from service.embedded import EmbeddedError, EmbeddedRedis
+from service.settings import Settings
 from service.telemetry.logs import configure
+
+WATCH_PERIOD = 0.5
+"""Seconds between looks at the embedded server."""
 
 
 def serve(
-    embedded: Annotated[bool, typer.Option("--embedded", help="Start a private Valkey or Redis too.")] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded server keeps its data.")] = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Start a private Valkey or Redis, as broker and store.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Where the embedded server keeps its data; by default under the user's state directory.",
+        ),
+    ] = None,
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C."""
+    """Run the service until SIGTERM or Ctrl-C, which finish the work in hand.
+
+    It is configured by MODERATION_* variables; MODERATION_BROKER_URL is required unless --embedded.
+    """
+    if data_dir is not None and not embedded:
+        raise WrongCall("serve: --data-dir is where the embedded server keeps its data; it needs --embedded")
+    # The server outlives the service: what is in hand is finished before it stops.
     with EmbeddedRedis(data_dir=data_dir) if embedded else nullcontext() as server:
-        try:
-            settings = Settings.load(embedded_url=server.url if server else None)
-        except SettingsError as error:
-            print(error, file=sys.stderr)
-            raise typer.Exit(2) from None
+        settings = Settings.load(embedded_url=server.url if server else None)
         configure(settings.log_level, settings.log_format)
         if server:
-            print(f"export MODERATION_BROKER_URL={server.url}", file=sys.stderr)
-        try:
-            uvloop.run(_run(settings))
-        except Misconfigured as error:
-            print(error, file=sys.stderr)
-            raise typer.Exit(2) from None
+            _introduce(server, settings)
+        uvloop.run(_run(settings, server))
 
 
-async def _run(settings: Settings) -> None:
+def _introduce(server: EmbeddedRedis, settings: Settings) -> None:
+    engine = server.engine
+    note(f"A private {engine.name} {engine.version} is up; its data is in {server.data_dir}.")
+    note("To report an image, in another terminal:")
+    note(f"  export MODERATION_BROKER_URL={shlex.quote(server.url)}")
+    note("  image-moderation report img-42 --reason nudity")
+    note(
+        f"At {settings.block_threshold} distinct reporters it is blocked: `image-moderation watch` shows it, "
+        "`image-moderation inspect img-42` says why. Ctrl-C ends."
+    )
+
+
+async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await build(settings).run(stop)
+    service = asyncio.create_task(_serve(settings, stop))
+    watchers = [asyncio.create_task(_watch(server))] if server else []
+    try:
+        await asyncio.wait([service, *watchers], return_when=asyncio.FIRST_COMPLETED)
+        for watcher in watchers:
+            if watcher.done() and not service.done():
+                # Without its server there is nothing to drain.
+                service.cancel()
+                await asyncio.wait([service])
+                await watcher
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+    await service
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    try:
+        await build(settings).run(stop)
+    except OSError as error:
+        where = f"{settings.http_host}:{settings.http_port}"
+        raise Failed(f"can't listen on {where}: {error.strerror or error}") from None
+
+
+async def _watch(server: EmbeddedRedis) -> None:
+    """Return never; raise Failed once the embedded server has ended."""
+    while True:
+        try:
+            server.check()
+        except EmbeddedError as error:
+            raise Failed(str(error)) from None
+        await asyncio.sleep(WATCH_PERIOD)

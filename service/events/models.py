@@ -22,7 +22,11 @@ SOURCE = "/image-moderation"
 
 # No control character: they hide in logs and terminals and no identifier needs one.
 _PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
-_RFC3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$"
+# Digits are spelled out, for `\d` takes every script's; hours to 23 and no leap second, for Python's own
+# reader differs from version to version there.
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_MINUTES = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_MINUTES})$"
 
 ImageId = Annotated[
     str,
@@ -68,16 +72,20 @@ Time = Annotated[
 ]
 Stamp = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    StringConstraints(pattern=rf"^{_DATE}T{_MINUTES}:[0-5][0-9]\.[0-9]{{3}}Z$"),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T10:00:07.123Z"]),
 ]
+Spec = Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")]
+Sender = Annotated[Literal["/image-moderation"], Field(description="This service.")]
+ContentType = Annotated[Literal["application/json"], Field(description="What `data` is.")]
 
 
 class _Attributes(TypedDict):
-    specversion: Literal["1.0"]
+    specversion: Spec
     id: EventId
     source: Source
-    time: NotRequired[Time]
+    # To CloudEvents an attribute that is null is one that is absent.
+    time: NotRequired[Time | None]
 
 
 class ReportedData(TypedDict):
@@ -99,14 +107,14 @@ class RetractedData(TypedDict):
 class Reported(_Attributes):
     """A person reported an image."""
 
-    type: Literal["image.reported.v1"]
+    type: Annotated[Literal["image.reported.v1"], Field(description="What happened.")]
     data: ReportedData
 
 
 class Retracted(_Attributes):
     """A person withdrew a report of an image."""
 
-    type: Literal["image.report-retracted.v1"]
+    type: Annotated[Literal["image.report-retracted.v1"], Field(description="What happened.")]
     data: RetractedData
 
 
@@ -134,13 +142,15 @@ class BlockedData(TypedDict):
 class Blocked(TypedDict):
     """An image is blocked from now on."""
 
-    specversion: Literal["1.0"]
-    id: Annotated[str, Field(description="uuid5 of image id, decided_at, revision and type: one id, one content.")]
-    source: Literal["/image-moderation"]
-    type: Literal["image.blocked.v1"]
+    specversion: Spec
+    id: Annotated[
+        str, Field(description="uuid5 of image id, decided_at, revision and type: one id, one content.")
+    ]
+    source: Sender
+    type: Annotated[Literal["image.blocked.v1"], Field(description="What happened.")]
     subject: Annotated[str, Field(description="The image id.")]
-    time: Stamp
-    datacontenttype: Literal["application/json"]
+    time: Annotated[Stamp, Field(description="The same as `decided_at`.")]
+    datacontenttype: ContentType
     data: BlockedData
 
 
@@ -162,12 +172,12 @@ class DeadLetterData(TypedDict):
 class ParkedLetter(TypedDict):
     """A dead letter."""
 
-    specversion: Literal["1.0"]
+    specversion: Spec
     id: Annotated[str, Field(description="uuid5 of channel and position: a repeat is recognised.")]
-    source: Literal["/image-moderation"]
-    type: Literal["image.dead-letter.v1"]
-    time: Stamp
-    datacontenttype: Literal["application/json"]
+    source: Sender
+    type: Annotated[Literal["image.dead-letter.v1"], Field(description="What happened.")]
+    time: Annotated[Stamp, Field(description="When it was parked.")]
+    datacontenttype: ContentType
     data: DeadLetterData
 
 

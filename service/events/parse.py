@@ -1,6 +1,6 @@
 """A broker's message to a report. The only parser."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +13,6 @@ from service.events.models import INCOMING, REPORTED_TYPES, RETRACTED
 # Past the adapter's own method, which only passes its options on.
 _validate = INCOMING.validator.validate_python
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _FIRST_STAMP = 1_420_070_400_000
 _DAY = 86_400_000
 
@@ -61,7 +60,8 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
         raise _malformed(body, error) from None
     stamp = message.arrived
     arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
-    time = _milliseconds(event["time"]) if "time" in event else arrived
+    said = event.get("time")
+    time = arrived if said is None else _milliseconds(said)
     if time > now + _DAY:
         raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")
     data = event["data"]
@@ -79,9 +79,10 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
 def _milliseconds(text: str) -> int:
     """RFC 3339 to milliseconds, rounded down. Times before 1970 count as its first millisecond."""
     try:
-        return max(1, (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND)
+        since = datetime.fromisoformat(text.upper()) - _EPOCH  # it takes no small z
     except (ValueError, OverflowError):
         raise Malformed("invalid", "time: no such date or time of day") from None
+    return max(1, since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000)
 
 
 def _malformed(body: bytes, error: ValueError) -> Malformed:
@@ -90,12 +91,14 @@ def _malformed(body: bytes, error: ValueError) -> Malformed:
         body.decode()
     except UnicodeDecodeError as undecodable:
         return Malformed("not_utf8", f"byte {undecodable.start} is not UTF-8")
+    if body.startswith(b"\xef\xbb\xbf"):
+        return Malformed("not_json", "it begins with a byte-order mark")
     if not isinstance(error, ValidationError):
         return Malformed("not_json", _first_line(str(error)))
     document = from_json(body, allow_inf_nan=False)
     if not isinstance(document, dict):
         return Malformed("not_an_event", f"a JSON {_json_type(document)}, not an object")
-    missing = [name for name in ("specversion", "id", "source", "type") if name not in document]
+    missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
     if missing:
         return Malformed("not_an_event", f"required attributes are missing: {', '.join(missing)}")
     if document["specversion"] != "1.0":

@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from service.domain.errors import Misconfigured
@@ -20,8 +21,8 @@ async def check_server(redis: Client) -> None:
         Misconfigured: it may evict keys, or is too old.
         redis.exceptions.RedisError: call again.
     """
-    for node in _nodes(await redis.info()):
-        _check(node)
+    for info in await _every_node(redis, "INFO"):
+        _check(info)
     if await _persists_nothing(redis):
         log.warning(
             "store_persists_nothing",
@@ -29,9 +30,12 @@ async def check_server(redis: Client) -> None:
         )
 
 
-def _nodes(info: dict[str, Any]) -> list[dict[str, Any]]:
-    """One server answers with its figures, a Cluster with those of each node."""
-    return [info] if "redis_version" in info else list(info.values())
+async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:
+    """The answers of the one server, or of each node of a Cluster, which by itself asks any one node."""
+    if isinstance(redis, RedisCluster):
+        answers = await redis.execute_command(*command, target_nodes=RedisCluster.ALL_NODES)
+        return list(answers.values())
+    return [await redis.execute_command(*command)]
 
 
 def _check(info: dict[str, Any]) -> None:
@@ -46,7 +50,7 @@ def _check(info: dict[str, Any]) -> None:
 
 async def _persists_nothing(redis: Client) -> bool:
     try:
-        config = await redis.config_get("appendonly", "save")
+        configs = await _every_node(redis, "CONFIG GET", "appendonly", "save")
     except ResponseError:
         return False  # managed servers forbid CONFIG, and look after persistence themselves
-    return config.get("appendonly") == "no" and not config.get("save")
+    return any(config.get("appendonly") == "no" and not config.get("save") for config in configs)

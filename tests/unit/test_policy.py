@@ -186,7 +186,7 @@ def test_e_what_was_processed_changes_nothing_when_it_comes_again(data: st.DataO
 @many
 @given(st.data(), thresholds, st.integers(1, WINDOW))
 def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shorter: int) -> None:
-    """A window that was shortened or lengthened counts nothing twice, and nothing beyond itself."""
+    """A shortened window counts nothing twice; a shortened or a lengthened one counts nothing beyond itself."""
     history = data.draw(events_within(3 * WINDOW, retractions=True, most=16))
     cut = data.draw(st.integers(0, len(history)))
     rules = [policy(threshold), policy(threshold, shorter)]
@@ -201,6 +201,8 @@ def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shor
     for number, decision in result.decisions.items():
         if not history[cut + number].retracted:
             assert decision.last_reported_at - decision.first_reported_at <= rules[1].report_window
+    if rules[0].report_window < rules[1].report_window:
+        return  # what was too old for the shorter window may count now, for the first time
     again = run(rules[1], history, result.case)
     assert not again.decisions
     assert not {COUNTED, Outcome.RETRACTED} & set(again.outcomes)
@@ -465,4 +467,4 @@ def test_a_round_longer_than_a_shortened_window_takes_no_more_reports() -> None:
 def test_the_hash_names_the_rule() -> None:
     assert policy(2).hash == policy(2).hash
     assert len({policy(2).hash, policy(3).hash, policy(2, 11).hash}) == 3
-    assert Policy().hash == "02a9be9d"
+    assert Policy().hash == "0f09c950"

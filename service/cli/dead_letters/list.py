@@ -1,0 +1,42 @@
+"""`dead-letters list`: what is parked, and why."""
+
+import asyncio
+
+from service.brokers.redis_letters import Parked
+from service.cli.dead_letters.selection import facts, select
+from service.cli.output import Json, note, say_json, table
+from service.settings import Settings
+from service.tools import dead_letters
+
+_COLUMNS = ("id", "parked at", "reason", "channel", "position", "bytes", "deliveries", "copies", "error")
+
+
+def list_letters(as_json: Json = False) -> None:
+    """List the dead letters, oldest first; one that was parked more than once stands once, with a count."""
+    parked = asyncio.run(_parked(Settings.load()))
+    if as_json:
+        say_json([facts(one) for one in parked])
+    elif parked:
+        table(_COLUMNS, [_row(one) for one in parked])
+    else:
+        note("no dead letters")
+
+
+async def _parked(settings: Settings) -> list[Parked]:
+    async with dead_letters(settings) as letters:
+        return (await select(letters, None, everything=True))[0]
+
+
+def _row(parked: Parked) -> tuple[object, ...]:
+    letter = parked.letter
+    return (
+        letter.id,
+        letter.time,
+        letter.reason,
+        letter.channel,
+        letter.position,
+        f"{letter.size}{' (truncated)' if letter.truncated else ''}",
+        letter.deliveries,
+        len(parked.entries),
+        letter.error,
+    )

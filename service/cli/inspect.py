@@ -1,0 +1,84 @@
+"""`inspect`: why an image is or isn't blocked."""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.explanation import explain, time_of
+from service.cli.output import Failed, Json, encodable, plain, say, say_json, table
+from service.domain.case import Case
+from service.domain.decision import Decision, State
+from service.domain.policy import Policy
+from service.events.render import decision_id
+from service.settings import Settings
+from service.tools import clock, policy, reading_store
+
+DIGEST_SHOWN = 8
+"""Hexadecimal digits: enough to tell the reporters of one image apart."""
+
+
+def inspect(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")], as_json: Json = False
+) -> None:
+    """Say why IMAGE is or isn't blocked, and who reported it, as far as the store knows: by digest.
+
+    Counts against this environment's threshold and window, so give it the service's.
+    """
+    settings = Settings.load()
+    case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
+    rule = policy(settings)
+    explanation = explain(image, case, waiting, rule, clock())
+    if as_json:
+        say_json(_facts(image, case, waiting, rule) | {"explanation": explanation})
+        return
+    for line in explanation:
+        say(plain(line))
+    if rows := [list(reporter.values()) for reporter in _reporters(case)]:
+        say("")
+        table(("reporter", "reported at", "reason", "group"), [[cell or "" for cell in row] for row in rows])
+
+
+async def _read(settings: Settings, image: str) -> tuple[Case, Sequence[Decision]]:
+    async with reading_store(settings) as store:
+        try:
+            return await store.case(image)
+        except (struct.error, ValueError, IndexError):
+            raise Failed(f"{plain(image)}: its key holds no case that this version can read") from None
+
+
+def _reporters(case: Case) -> list[dict[str, str | None]]:
+    standing = sorted((record.time, who, record) for who, record in case.records.items() if record.stands)
+    return [
+        {
+            "reporter": who[:DIGEST_SHOWN],
+            "reported_at": time_of(time),
+            "reason": record.reason,
+            "group": None if record.group is None else record.group[:DIGEST_SHOWN],
+        }
+        for time, who, record in standing
+    ]
+
+
+def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy) -> dict[str, Any]:
+    decided = case.revision > 0
+    return {
+        "image_id": image,
+        "known": case != Case(),
+        "state": case.state,
+        "blocked": case.state is State.BLOCKED,
+        "revision": case.revision if decided else None,
+        "decided_at": time_of(case.decided_at) if decided else None,
+        "waiting_in_outbox": [
+            {"id": decision_id(one), "action": one.action, "revision": one.revision} for one in waiting
+        ],
+        "distinct_reporters": case.score,
+        "threshold": rule.block_threshold,
+        "policy": rule.hash,
+        "first_reported_at": time_of(case.first) if case.first else None,
+        "last_reported_at": time_of(case.last) if case.last else None,
+        "retractions": sum(not record.stands for record in case.records.values()),
+        "reporters": _reporters(case),
+    }

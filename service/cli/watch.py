@@ -1,0 +1,59 @@
+"""`watch`: decisions as they come."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.output import note, plain, say
+from service.events.models import BLOCKED_CHANNEL
+from service.settings import Settings
+from service.tools import broker_tools
+
+CHANNELS = (BLOCKED_CHANNEL,)
+
+
+def watch(
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest decision that the broker still has.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as it is, one a line.")] = False,
+) -> None:
+    """Show decisions as they are published, until Ctrl-C. Takes nothing from anybody who consumes them."""
+    try:
+        asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
+    except KeyboardInterrupt:
+        return
+
+
+async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None:
+    async with broker_tools(settings) as tools:
+        ends = await tools.ends(CHANNELS)
+        note(f"watching {', '.join(CHANNELS)}; Ctrl-C ends")
+        positions = dict.fromkeys(CHANNELS, "0-0") if from_start else ends
+        async for channel, position, body in tools.follow(positions):
+            if as_json:
+                # A line break can only stand between JSON's tokens, where a space does as well.
+                say(body.decode(errors="backslashreplace").replace("\n", " ").replace("\r", " "))
+            else:
+                say(_line(channel, position, body))
+
+
+def _line(channel: str, position: str, body: bytes) -> str:
+    """One decision for a person. Fields of later versions are left out, missing ones too."""
+    try:
+        data: dict[str, Any] = json.loads(body)["data"]
+        reasons = ", ".join(f"{name} {count}" for name, count in dict(data.get("reasons", {})).items())
+        facts = [
+            data["decided_at"],
+            data["image_id"],
+            data["state"],
+            f"revision {data['revision']}",
+            f"by {data.get('trigger', '?')}",
+            f"{data['distinct_reporters']} of {data['threshold']} reporters" if "threshold" in data else "",
+            reasons,
+        ]
+    except (ValueError, KeyError, TypeError):
+        return f"{plain(channel)} {position}: not an event that this version understands"
+    return "  ".join(plain(fact) for fact in facts if fact)

@@ -1,0 +1,315 @@
+"""How fast the service is, beside the handler anybody would write in an afternoon (`naive`).
+
+Both consume the same stream, loaded once, from the same private server, in turns (A B A B …), each as a
+process of its own. Only ratios within one run mean anything: the machine's mood is in every figure, so
+each pair gives one ratio, and the median of these is the result. Start-up doesn't count: a rate is taken
+between two observed counts of acked entries, and processor time between the same two moments.
+
+`python -m tests.benchmarks.bench --help`; results go to build/bench/ as JSON.
+"""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import redis
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from service.embedded import EmbeddedError, EmbeddedRedis
+from tests.benchmarks import naive
+from tests.benchmarks.compare import differences
+from tests.benchmarks.load import STREAM, plain_reports, publish
+from tests.benchmarks.model import Expected, count
+from tests.benchmarks.processes import (
+    Failed,
+    bodies,
+    check,
+    cpu_seconds,
+    interrupt_on_sigterm,
+    progress,
+    running,
+    server_cpu_seconds,
+    waiting_decisions,
+)
+from tests.service_process import ROOT, ServiceProcess
+
+WANTED_RATIO = 20
+SKEWS = {"uniform": 0.0, "zipf": 1.0}
+MASTER, MASTER_DB = "master", 1
+"""The stream as it was loaded, beyond the reach of what empties the database in use before each run."""
+RUN_SECONDS = 120
+POLL = 0.01
+RESULTS = ROOT / "build" / "bench"
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Something that consumes the stream."""
+
+    name: str
+    group: str
+    start: Callable[[Path, str], ServiceProcess]
+    reports: int
+    """It consumes so many of the stream, of which the first tenth warms up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was measured of one contestant. Times are processor time."""
+
+    reports_per_second: float
+    client_us_per_report: float
+    server_us_per_report: float
+
+
+def contestants(reports: int, naive_reports: int) -> tuple[Contestant, Contestant]:
+    """The naive one and the service."""
+    return (
+        Contestant(
+            "naive",
+            naive.GROUP,
+            lambda place, url: ServiceProcess(
+                place,
+                {"BENCH_URL": url},
+                module="tests.benchmarks.naive",
+                arguments=(),
+                wait="",
+                name="naive",
+            ),
+            min(reports, naive_reports),
+        ),
+        Contestant(
+            "service",
+            "image-moderation",
+            lambda place, url: ServiceProcess(place, {"MODERATION_BROKER_URL": url}, wait=""),
+            reports,
+        ),
+    )
+
+
+def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int], None]) -> Run:
+    """Let a contestant consume a fresh copy of the stream; `tell` hears how many reports it has done."""
+    with redis.Redis.from_url(url) as client, redis.Redis.from_url(url, db=MASTER_DB) as master:
+        client.flushdb()
+        master.copy(MASTER, STREAM, destination_db=0, replace=True)
+        with running(contestant.start(place, url)) as process:
+            first = sample_at(client, process, contestant, contestant.reports // 10, tell)
+            last = sample_at(client, process, contestant, contestant.reports, tell)
+            if contestant.group != naive.GROUP:
+                await_published(client, process)
+    done, seconds = last.done - first.done, last.at - first.at
+    if done <= 0:
+        raise Failed("too few reports to measure: it was done before it was seen; take more by --reports")
+    return Run(
+        done / seconds,
+        (last.client_cpu - first.client_cpu) / done * 1e6,
+        (last.server_cpu - first.server_cpu) / done * 1e6,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is read of everything at one moment."""
+
+    at: float
+    done: int
+    client_cpu: float
+    server_cpu: float
+
+
+def sample_at(
+    client: redis.Redis,
+    process: ServiceProcess,
+    contestant: Contestant,
+    target: int,
+    tell: Callable[[int], None],
+) -> Moment:
+    """Return the first moment seen at which `target` reports were done."""
+    deadline = time.monotonic() + RUN_SECONDS
+    while True:
+        now = progress(client, STREAM, contestant.group)
+        if now is not None:
+            tell(min(now.done, contestant.reports))
+            if now.done >= target:
+                return Moment(now.at, now.done, cpu_seconds(process.pid), server_cpu_seconds(client))
+        check(process)
+        if time.monotonic() > deadline:
+            raise Failed(f"{contestant.name} did not do {target:,} reports within {RUN_SECONDS} s")
+        time.sleep(POLL)
+
+
+def await_published(client: redis.Redis, process: ServiceProcess) -> None:
+    """Return once no decision waits."""
+    deadline = time.monotonic() + 30
+    while waiting_decisions(client):
+        check(process)
+        if time.monotonic() > deadline:
+            raise Failed("decisions were not published within 30 s")
+        time.sleep(POLL)
+
+
+def compete(folder: Path, name: str, reports: int, naive_reports: int, pairs: int) -> dict[str, Any]:
+    """Load one kind of stream, run the pairs, and return the result as it is written."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as place,
+        EmbeddedRedis(Path(place) / "data") as server,
+        progress_bar() as bar,
+    ):
+        loading = bar.add_task(f"{name}: load", total=reports)
+        expected = load(server.url, reports, SKEWS[name], lambda done: bar.update(loading, completed=done))
+        runs: dict[str, list[Run]] = {"naive": [], "service": []}
+        for pair in range(pairs):
+            for contestant in contestants(reports, naive_reports):
+                task = bar.add_task(f"{name}: {contestant.name} {pair + 1}/{pairs}", total=contestant.reports)
+                runs[contestant.name].append(
+                    measure(Path(place), server.url, contestant, following(bar, task))
+                )
+            check_outcome(server.url, expected)
+        engine = f"{server.engine.name} {server.engine.version}"
+    ratios = [
+        ours.reports_per_second / theirs.reports_per_second
+        for theirs, ours in zip(runs["naive"], runs["service"], strict=True)
+    ]
+    return {
+        "stream": name,
+        "server": engine,
+        "reports": reports,
+        "images_blocked": len(expected.must),
+        "runs": {contestant: [asdict(run) for run in found] for contestant, found in runs.items()},
+        "medians": {contestant: asdict(median(found)) for contestant, found in runs.items()},
+        "ratios": ratios,
+        "ratio": statistics.median(ratios),
+    }
+
+
+def progress_bar() -> AbstractContextManager[Progress]:
+    """One line a run."""
+    return Progress(
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        refresh_per_second=4,  # drawing costs processor time that the contestants could use
+    )
+
+
+def following(bar: Progress, task: TaskID) -> Callable[[int], None]:
+    """How `measure` moves the bar."""
+    return lambda done: bar.update(task, completed=done)
+
+
+def load(url: str, reports: int, skew: float, tell: Callable[[int], None]) -> Expected:
+    """Fill the master stream; return what must come of it."""
+    messages = list(plain_reports(reports, seed=1, now=int(time.time() * 1000), skew=skew))
+    with redis.Redis.from_url(url, db=MASTER_DB) as client:
+        # A rewrite of the append-only file would fall into one run and not into the next.
+        client.config_set("auto-aof-rewrite-percentage", 0)
+        for sent in publish(client, messages, stream=MASTER):
+            tell(sent.total)
+    return count(messages)
+
+
+def check_outcome(url: str, expected: Expected) -> None:
+    """A fast wrong answer is no result."""
+    with redis.Redis.from_url(url) as client:
+        wrong = differences(expected, bodies(client, "image.blocked"), bodies(client, "image.dead-letter"))
+    if wrong:
+        raise Failed(f"the service's outcome is wrong: {'; '.join(wrong)}")
+
+
+def median(runs: list[Run]) -> Run:
+    """Of each figure."""
+    return Run(
+        statistics.median(run.reports_per_second for run in runs),
+        statistics.median(run.client_us_per_report for run in runs),
+        statistics.median(run.server_us_per_report for run in runs),
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Facts that the figures depend on, and nothing that tells whose machine it is."""
+    packages = ("faststream", "redis", "hiredis", "pydantic", "uvloop")
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def table(result: dict[str, Any]) -> Table:
+    """One result for a person."""
+    made = Table(title=f"{result['stream']}, {result['reports']:,} reports", title_justify="left")
+    made.add_column("median of runs")
+    for column in ("reports/s", "client CPU us/report", "server CPU us/report"):
+        made.add_column(column, justify="right")
+    for name, run in cast("dict[str, dict[str, float]]", result["medians"]).items():
+        made.add_row(
+            name,
+            f"{run['reports_per_second']:,.0f}",
+            f"{run['client_us_per_report']:.1f}",
+            f"{run['server_us_per_report']:.1f}",
+        )
+    spread = f"{min(result['ratios']):.1f} to {max(result['ratios']):.1f}"
+    made.add_row("ratio of reports/s", f"{result['ratio']:.1f}", spread, "")
+    return made
+
+
+def bench(reports: int, naive_reports: int, pairs: int, *, zipf: bool) -> dict[str, Any]:
+    """Measure, print and write; return what was written."""
+    results = []
+    with tempfile.TemporaryDirectory(prefix="image-moderation-bench-") as folder:
+        for name in ("uniform", "zipf") if zipf else ("uniform",):
+            results.append(compete(Path(folder), name, reports, naive_reports, pairs))
+            console.print(table(results[-1]))
+    written = {"machine": machine(), "results": results}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
+    path.write_text(json.dumps(written, indent=2) + "\n")
+    console.print(f"written to {path.relative_to(ROOT)}")
+    return written
+
+
+def main(
+    reports: Annotated[int, typer.Option(min=10_000, help="Reports in the stream.")] = 200_000,
+    pairs: Annotated[int, typer.Option(min=1, help="Runs of each, in turns.")] = 3,
+    naive_reports: Annotated[
+        int, typer.Option(min=1_000, help="The naive handler consumes only so many of them.")
+    ] = 20_000,
+    zipf: Annotated[bool, typer.Option("--zipf", help="Also with a few images that most report.")] = False,
+    wanted: Annotated[bool, typer.Option("--check", help="Exit 1 below 20 times the naive rate.")] = False,
+) -> None:
+    """Measure the service against a plain handler, on a private server."""
+    interrupt_on_sigterm()
+    try:
+        ratio = bench(reports, naive_reports, pairs, zipf=zipf)["results"][0]["ratio"]
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except (Failed, EmbeddedError, redis.RedisError, OSError) as error:
+        print(f"the benchmark can't go on: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if wanted and ratio < WANTED_RATIO:
+        print(f"{ratio:.1f} times the naive rate, {WANTED_RATIO} were wanted", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,122 @@
+"""Processes of the demo and the benchmark, and what is seen of them from outside."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import redis
+
+from tests.service_process import ServiceProcess
+
+OUTBOXES = [f"moderation:{{p{n:02}}}:outbox" for n in range(64)]
+
+
+class Failed(Exception):
+    """The demo or the benchmark can't go on; the message is one line."""
+
+
+@contextmanager
+def running(process: ServiceProcess) -> Iterator[ServiceProcess]:
+    """Start it, and stop it at the end. Raises Failed where it doesn't start."""
+    try:
+        process.start()
+    except AssertionError as error:
+        raise Failed(f"{str(error).partition(chr(10))[0].rstrip(':')}{_last_line(process)}") from None
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def check(process: ServiceProcess) -> None:
+    """Raises Failed, with the end of its log, if it has ended."""
+    if not process.running:
+        raise Failed(f"{process.command[2]} has ended with {process.returncode}{_last_line(process)}")
+
+
+def _last_line(process: ServiceProcess) -> str:
+    lines = process.log.strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, all threads; NaN where the system doesn't tell (no /proc)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return float("nan")
+    # Counted after the name in parentheses, which may hold anything.
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def server_cpu_seconds(client: redis.Redis) -> float:
+    """Processor time that the server has used, its background threads included."""
+    info = cast("dict[str, float]", client.info("cpu"))
+    return info["used_cpu_user"] + info["used_cpu_sys"]
+
+
+class Progress(NamedTuple):
+    """How far a group is with a stream."""
+
+    at: float
+    """`time.perf_counter()`"""
+    caught_up: bool
+    """Everything has been read; `pending` of it is not acked yet."""
+    read: int | None
+    """Entries read since the group began; None where the server can't tell (before version 7)."""
+    pending: int
+
+    @property
+    def done(self) -> int:
+        """Entries acked since the group began."""
+        if self.read is None:
+            raise Failed("the server can't tell how much a group has read: Valkey or Redis 7 is needed")
+        return self.read - self.pending
+
+
+def progress(client: redis.Redis, stream: str, group: str) -> Progress | None:
+    """None where there is no such stream or group yet."""
+    try:
+        groups = cast("list[dict[str, object]]", client.xinfo_groups(stream))
+    except redis.ResponseError as error:
+        if "no such key" in str(error):
+            return None
+        raise
+    at = time.perf_counter()
+    ours = next((one for one in groups if one["name"] == group.encode()), None)
+    if ours is None:
+        return None
+    lag = ours.get("lag")
+    if lag is None:
+        newest = cast("dict[str, object]", client.xinfo_stream(stream))["last-generated-id"]
+        lag = int(ours["last-delivered-id"] != newest)
+    return Progress(at, lag == 0, cast("int | None", ours.get("entries-read")), cast("int", ours["pending"]))
+
+
+def waiting_decisions(client: redis.Redis) -> int:
+    """Decisions taken and not yet published."""
+    with client.pipeline(transaction=False) as pipeline:
+        for key in OUTBOXES:
+            pipeline.zcard(key)
+        return sum(cast("list[int]", pipeline.execute()))
+
+
+def bodies(client: redis.Redis, stream: str) -> list[bytes]:
+    """All messages of a stream."""
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(stream))
+    return [fields[b"__data__"] for _, fields in entries]
+
+
+def interrupt_on_sigterm() -> None:
+    """So that being told to stop leaves every context, as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, interrupt)

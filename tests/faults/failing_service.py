@@ -1,0 +1,100 @@
+"""The service with failpoints: it kills itself with SIGKILL at a named step between read and ack.
+
+The ports are wrapped here, in an entry point of the tests' own; `service/` knows nothing of it. Run as
+`python -m tests.faults.failing_service serve`, with FAILPOINT=<step>[:<hit>] and, to keep tests short,
+CLAIM_IDLE=<milliseconds>.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+
+import service.app
+import service.brokers.redis_group
+from service.brokers.redis import Handler, RedisTransport
+from service.cli import main
+from service.domain.decision import Applied, OutboxEntry, Publication
+from service.domain.message import DeadLetter, RawMessage
+from service.domain.report import Report
+from service.store.redis_store import RedisStore
+
+STEPS = (
+    "read",
+    "before_park",
+    "after_park",
+    "before_apply",
+    "after_apply",
+    "before_ack",
+    "after_ack",
+    "before_deliver",
+    "after_deliver",
+    "before_publish",
+    "after_publish",
+    "before_settle",
+    "after_settle",
+)
+_step, _, _hit = os.environ.get("FAILPOINT", "").partition(":")
+_left = int(_hit or 1)
+
+
+def _reach(step: str) -> None:
+    global _left  # noqa: PLW0603 - one process, one failpoint
+    if step == _step:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FailingStore(RedisStore):
+    """The store, with a step before and after each call."""
+
+    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
+        _reach("before_apply")
+        applied = await super().apply(reports, retried=retried)
+        _reach("after_apply")
+        return applied
+
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        _reach("before_deliver")
+        delivered = await super().deliver(publications)
+        _reach("after_deliver")
+        return delivered
+
+    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
+        _reach("before_settle")
+        settled = await super().settle(entries)
+        _reach("after_settle")
+        return settled
+
+
+class FailingTransport(RedisTransport):
+    """The broker, with a step before and after each call."""
+
+    async def start(self, handler: Handler) -> None:
+        async def handle(messages: Sequence[RawMessage]) -> None:
+            _reach("read")
+            await handler(messages)
+
+        await super().start(handle)
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        _reach("before_park")
+        await super().park(letters)
+        _reach("after_park")
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        _reach("before_ack")
+        await super().ack(messages)
+        _reach("after_ack")
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        _reach("before_publish")
+        await super().publish(publications)
+        _reach("after_publish")
+
+
+if __name__ == "__main__":
+    service.app.RedisStore = FailingStore  # type: ignore[misc]
+    service.app.RedisTransport = FailingTransport  # type: ignore[misc]
+    service.brokers.redis_group.CLAIM_IDLE = int(os.environ.get("CLAIM_IDLE", "10000"))
+    main()
