@@ -17,7 +17,7 @@ class Ledger:
     """What a history of one image's events says, whoever asks."""
 
     newest: dict[str, Report]
-    """Each reporter's newest event; a retraction beats a report of its time, the first of two reports stays."""
+    """Each reporter's newest event; a retraction beats a report of its time, the first report stays."""
     first: int
     """Least and greatest time of all reports, whatever became of them; 0 without any."""
     last: int
@@ -64,7 +64,7 @@ def reports_between(history: Sequence[Report], first: int, last: int) -> Ledger:
 
 
 def deciding(history: Sequence[Report], threshold: int) -> int | None:
-    """The number of the event that blocks: the first whose history reaches the threshold; None if none does."""
+    """The number of the event that blocks, the first whose history reaches the threshold, or None."""
     for number in range(len(history)):
         if ledger(history[: number + 1]).score >= threshold:
             return number

@@ -3,7 +3,7 @@
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 
@@ -21,6 +21,7 @@ class ValkeyCluster:
         self._engine = engine
         self._nodes: list[subprocess.Popen[bytes]] = []
         self._ports = [free_port() for _ in _SLOTS]
+        self._bus_ports = [free_port() for _ in _SLOTS]
 
     @property
     def url(self) -> str:
@@ -32,8 +33,8 @@ class ValkeyCluster:
 
     def __enter__(self) -> Self:
         try:
-            for port in self._ports:
-                self._nodes.append(self._start(port))
+            for port, bus_port in zip(self._ports, self._bus_ports, strict=True):
+                self._nodes.append(self._start(port, bus_port))
             self._join()
         except BaseException:
             self.stop()
@@ -54,7 +55,7 @@ class ValkeyCluster:
                 node.wait()
         self._nodes.clear()
 
-    def _start(self, port: int) -> subprocess.Popen[bytes]:
+    def _start(self, port: int, bus_port: int) -> subprocess.Popen[bytes]:
         folder = self._base_dir / str(port)
         folder.mkdir(parents=True)
         options = {
@@ -64,7 +65,7 @@ class ValkeyCluster:
             "logfile": folder / "server.log",
             "save": "",
             "cluster-enabled": "yes",
-            "cluster-port": free_port(),
+            "cluster-port": bus_port,
             "cluster-node-timeout": 2000,
             "appendonly": "no",
         }
@@ -74,14 +75,12 @@ class ValkeyCluster:
     def _join(self) -> None:
         clients = [redis.Redis.from_url(url) for url in self.node_urls]
         try:
+            wait_until(lambda: all(map(_answers, clients)), "the nodes of the cluster answer")
             for client, (first, last) in zip(clients, _SLOTS, strict=True):
-                wait_until(lambda client=client: _answers(client), "a node of the cluster answers")
-                client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            for port, node in zip(self._ports[1:], clients[1:], strict=True):
-                bus = node.config_get("cluster-port")["cluster-port"]
-                clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
-            for client in clients:
-                wait_until(lambda client=client: _is_whole(client), "the nodes form a cluster", timeout=20)
+                _cluster(client, "ADDSLOTSRANGE", first, last)
+            for port, bus_port in zip(self._ports[1:], self._bus_ports[1:], strict=True):
+                _cluster(clients[0], "MEET", "127.0.0.1", port, bus_port)
+            wait_until(lambda: all(map(_is_whole, clients)), "the nodes form a cluster", timeout=20)
         finally:
             for client in clients:
                 client.close()
@@ -94,5 +93,10 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _is_whole(client: redis.Redis) -> bool:
-    lines = client.execute_command("CLUSTER", "INFO").splitlines()
-    return b"cluster_state:ok" in lines and f"cluster_known_nodes:{len(_SLOTS)}".encode() in lines
+    lines = _cluster(client, "INFO").splitlines()
+    return b"cluster_state:ok" in lines and b"cluster_known_nodes:%d" % len(_SLOTS) in lines
+
+
+def _cluster(client: redis.Redis, *words: str | int) -> Any:
+    execute: Any = client.execute_command  # untyped in redis-py
+    return execute("CLUSTER", *words)

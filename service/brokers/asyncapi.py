@@ -1,6 +1,129 @@
-"""The AsyncAPI document (being written)."""
+"""The AsyncAPI document: which events come and go, on which channel.
+
+FastStream's generator writes it from a broker that is never connected and declares what the real adapter
+does. Its channels and operations are right. Its messages are not: it makes one of the two events that may
+be reported, takes a dead letter's data for the whole, invents a correlation id, and describes a server
+and bindings that the specification doesn't know. Those are put right here.
+"""
+
+import json
+from typing import Any
+
+from faststream.redis import RedisBroker, StreamSub
+from faststream.specification import AsyncAPI
+
+from service import __version__
+from service.events.models import (
+    BLOCKED,
+    BLOCKED_CHANNEL,
+    DEAD_LETTER,
+    DEAD_LETTER_CHANNEL,
+    REPORTED,
+    REPORTED_CHANNEL,
+    RETRACTED,
+    Blocked,
+    ParkedLetter,
+    Reported,
+    Retracted,
+)
+from service.events.schemas import EVENTS, components
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+_DESCRIPTION = (
+    "Blocks an image automatically once several people have reported it. Every event is a CloudEvent 1.0 "
+    "as JSON in structured mode, UTF-8. Unknown fields are ignored on input; output only ever gains fields "
+    "within a version, and its enumerations are open."
+)
+_SERVER = {
+    "host": "localhost:6379",
+    "protocol": "redis",
+    "description": "Redis or Valkey, wherever MODERATION_BROKER_URL says. A channel is a stream of the same "
+    "name, an event one entry of it with the JSON in the field `__data__`; on input `data` is taken, too.",
+}
+_MESSAGES = {
+    REPORTED_CHANNEL: (REPORTED, RETRACTED),
+    BLOCKED_CHANNEL: (BLOCKED,),
+    DEAD_LETTER_CHANNEL: (DEAD_LETTER,),
+}
+_CHANNELS = {
+    REPORTED_CHANNEL: "Reports of images, and their retractions. In any order, any number of times.",
+    BLOCKED_CHANNEL: "Images to block. Apply one if its `decided_at` is newer than the last for that image.",
+    DEAD_LETTER_CHANNEL: "Messages that could not be understood, each kept whole with the reason why.",
+}
 
 
 def document() -> bytes:
-    """Return the document."""
-    return b"{}"
+    """Return the document as JSON, the same bytes for the same code."""
+    generated: dict[str, Any] = json.loads(
+        AsyncAPI(
+            _declared(),
+            title="image-moderation",
+            version=__version__,
+            description=_DESCRIPTION,
+            license={"name": "Apache-2.0"},
+            schema_version="3.0.0",
+        )
+        .to_specification()
+        .to_json()
+    )
+    return json.dumps(_corrected(generated), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _declared() -> RedisBroker:
+    """A broker for the generator to read, never to be connected."""
+    broker = RedisBroker(f"redis://{_SERVER['host']}", logger=None)
+
+    @broker.subscriber(
+        stream=StreamSub(REPORTED_CHANNEL), title=REPORTED_CHANNEL, description=_CHANNELS[REPORTED_CHANNEL]
+    )
+    async def receive(event: Reported | Retracted) -> None:
+        raise NotImplementedError
+
+    for channel, event in ((BLOCKED_CHANNEL, Blocked), (DEAD_LETTER_CHANNEL, ParkedLetter)):
+        broker.publisher(stream=channel, title=channel, description=_CHANNELS[channel], schema=event)
+    return broker
+
+
+def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
+    references, schemas = components("#/components/schemas/{model}")
+    # The generator's own order changes from run to run.
+    channels = {name: generated["channels"][name] for name in _MESSAGES}
+    for name, channel in channels.items():
+        channel["servers"] = [{"$ref": "#/servers/redis"}]
+        channel["messages"] = {
+            event_type: {"$ref": f"#/components/messages/{event_type}"} for event_type in _MESSAGES[name]
+        }
+        del channel["bindings"]
+    operations = {name: generated["operations"][name] for name in _MESSAGES}
+    for name, operation in operations.items():
+        operation["messages"] = [
+            {"$ref": f"#/channels/{name}/messages/{event_type}"} for event_type in _MESSAGES[name]
+        ]
+    return {
+        "asyncapi": generated["asyncapi"],
+        "info": generated["info"],
+        "defaultContentType": CONTENT_TYPE,
+        "servers": {"redis": _SERVER},
+        "channels": channels,
+        "operations": operations,
+        "components": {
+            "messages": {
+                event_type: {
+                    "name": event_type,
+                    "title": event_type,
+                    "summary": _summary(event_type),
+                    "contentType": CONTENT_TYPE,
+                    "payload": references[event_type],
+                }
+                for event_types in _MESSAGES.values()
+                for event_type in event_types
+            },
+            "schemas": dict(sorted(schemas.items())),
+        },
+    }
+
+
+def _summary(event_type: str) -> str:
+    """What an event says, in a sentence."""
+    return (EVENTS[event_type].__doc__ or "").strip()

@@ -17,7 +17,7 @@ def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy,
         lines = [f"{image} is not blocked: no report of it is known, or all has been forgotten."]
     elif case.state is State.BLOCKED:
         lines = [
-            f"{image} is blocked since {stamp(case.decided_at)}: enough people reported it within one window.",
+            f"{image} is blocked since {stamp(case.decided_at)}: enough people had reported it.",
             "Further reports change nothing; who had reported is no longer kept.",
         ]
     else:

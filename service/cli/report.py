@@ -36,9 +36,6 @@ def report(
         Path | None,
         typer.Option(
             metavar="F",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
             help="Publish JSON lines instead, `-` for standard input: each a whole event, or an object "
             "with image_id, reporter_id, reason, reporter_group. Other lines are named and left out.",
         ),

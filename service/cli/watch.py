@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -23,11 +24,15 @@ def watch(
     """Show decisions as they are published, until Ctrl-C. Takes nothing from anybody who consumes them."""
     try:
         asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
-    except KeyboardInterrupt:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         return
 
 
 async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None:
+    # By a handler of its own, for a shell starts what runs in its background with SIGINT ignored.
+    if (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with broker_tools(settings) as tools:
         ends = await tools.ends(CHANNELS)
         note(f"watching {', '.join(CHANNELS)}; Ctrl-C ends")

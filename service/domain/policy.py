@@ -68,7 +68,9 @@ def apply(policy: Policy, case: Case, event: Report, now: int) -> Step:
     if standing is not None and not _replaces(event, standing):
         return _superseded(policy, case, event, standing)
     if event.retracted:
-        records = _with_room(policy, case.records, event) | {event.reporter_id: Record(event.time, None, None)}
+        records = _with_room(policy, case.records, event) | {
+            event.reporter_id: Record(event.time, None, None)
+        }
         case = replace(case, records=records, score=score(records))
         return _evaluate(policy, case, event.image_id, Outcome.RETRACTED, now)
     fitted = _fit(policy, case, event.time)

@@ -170,7 +170,7 @@ class DeadLetterData(TypedDict):
 
 
 class ParkedLetter(TypedDict):
-    """A dead letter."""
+    """A message that could not be understood is parked."""
 
     specversion: Spec
     id: Annotated[str, Field(description="uuid5 of channel and position: a repeat is recognised.")]

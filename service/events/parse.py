@@ -102,7 +102,7 @@ def _malformed(body: bytes, error: ValueError) -> Malformed:
     if missing:
         return Malformed("not_an_event", f"required attributes are missing: {', '.join(missing)}")
     if document["specversion"] != "1.0":
-        return Malformed("not_an_event", "specversion: must be \"1.0\"")
+        return Malformed("not_an_event", 'specversion: must be "1.0"')
     if not isinstance(document["type"], str):
         return Malformed("invalid", "type: Input should be a valid string")
     if document["type"] not in REPORTED_TYPES:

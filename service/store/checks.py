@@ -32,10 +32,11 @@ async def check_server(redis: Client) -> None:
 
 async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:
     """The answers of the one server, or of each node of a Cluster, which by itself asks any one node."""
+    execute: Any = redis.execute_command  # untyped in redis-py
     if isinstance(redis, RedisCluster):
-        answers = await redis.execute_command(*command, target_nodes=RedisCluster.ALL_NODES)
+        answers = await execute(*command, target_nodes=RedisCluster.ALL_NODES)
         return list(answers.values())
-    return [await redis.execute_command(*command)]
+    return [await execute(*command)]
 
 
 def _check(info: dict[str, Any]) -> None:

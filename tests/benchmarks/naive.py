@@ -3,8 +3,8 @@
 `python -m tests.benchmarks.naive` reads the same stream from the same server: one message at a time into a
 pydantic model, a set of reporters an image, and a block when the set's size is the threshold. It is not
 held back: hiredis and uvloop are used, nothing is logged, it reads a hundred entries at once, one round trip
-does all for a report, and its bodies are plain JSON. What it leaves out makes it faster, not slower: retractions,
-dead letters, digests, metrics, a decision that survives a crash.
+does all for a report, and its bodies are plain JSON. What it leaves out makes it faster, not slower:
+retractions, dead letters, digests, metrics, a decision that survives a crash.
 """
 
 import os

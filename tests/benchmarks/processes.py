@@ -95,7 +95,10 @@ def progress(client: redis.Redis, stream: str, group: str) -> Progress | None:
     if lag is None:
         newest = cast("dict[str, object]", client.xinfo_stream(stream))["last-generated-id"]
         lag = int(ours["last-delivered-id"] != newest)
-    return Progress(at, lag == 0, cast("int | None", ours.get("entries-read")), cast("int", ours["pending"]))
+    read = ours.get("entries-read")
+    if ours["last-delivered-id"] == b"0-0":  # the server says it doesn't know, before the first read
+        read = 0
+    return Progress(at, lag == 0, cast("int | None", read), cast("int", ours["pending"]))
 
 
 def waiting_decisions(client: redis.Redis) -> int:

@@ -1,15 +1,17 @@
 """What every store does: the one in memory, and the one in Redis on Valkey, Redis and a Valkey Cluster."""
 
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, cast
 from zlib import crc32
 
 import pytest
+from redis.asyncio.cluster import RedisCluster
 
 from service.domain.case import Case
 from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
+from service.domain.errors import Misconfigured
 from service.domain.policy import Policy
 from service.domain.report import Outcome, Report
 from service.redis_connection import Client, connect
@@ -32,7 +34,7 @@ ODD_IDS = [
     "{p00}",
     "a{b}c}{",
     ":case:a:outbox:",
-    'she said "no" \\ \'yes\'',
+    "she said \"no\" \\ 'yes'",
     "new\nline\ttab\x7f",
     "nul\0nul",
     "*?[a-z]",
@@ -144,11 +146,14 @@ async def store(backend: Backend) -> Store:
 
 
 @pytest.fixture
-def in_redis(backend: Backend) -> Client:
-    """The client, where there is one."""
-    if backend.client is None:
-        pytest.skip("of Redis alone")
+def client(backend: Backend) -> Client:
+    assert backend.client is not None
     return backend.client
+
+
+IN_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis", "cluster"], indirect=True)
+IN_ONE_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis"], indirect=True)
+IN_A_CLUSTER = pytest.mark.parametrize("backend", ["cluster"], indirect=True)
 
 
 def decision(image: str = "img-42", **changes: object) -> Decision:
@@ -228,10 +233,21 @@ async def test_a_decision_has_all_its_facts(store: Store, backend: Backend) -> N
 
 async def test_a_case_can_be_read(store: Store) -> None:
     assert await store.case("img-42") == (Case(), [])
-    await store.apply([report("user-1", 3, reason="spam"), retraction("user-2", 9), report("user-3", 1, image="b")])
+    await store.apply(
+        [report("user-1", 3, reason="spam"), retraction("user-2", 9), report("user-3", 1, image="b")]
+    )
     case, waiting = await store.case("img-42")
-    assert (case.state, case.first, case.last, case.score, case.floor) == (State.OPEN, BASE + 3, BASE + 3, 1, 0)
-    assert [tuple(record) for record in case.records.values()] == [(BASE + 3, "spam", None), (BASE + 9, None, None)]
+    assert (case.state, case.first, case.last, case.score, case.floor) == (
+        State.OPEN,
+        BASE + 3,
+        BASE + 3,
+        1,
+        0,
+    )
+    assert [tuple(record) for record in case.records.values()] == [
+        (BASE + 3, "spam", None),
+        (BASE + 9, None, None),
+    ]
     assert waiting == []
     await store.apply([report("user-2", 10)])
     case, waiting = await store.case("img-42")
@@ -284,7 +300,9 @@ async def test_any_reporter_group_and_long_reason_go(store: Store) -> None:
 
 async def test_times_of_the_far_past_go(store: Store) -> None:
     applied = await store.apply([Report("img-42", "a", 1, BASE), Report("img-42", "b", 2, BASE)])
-    assert [entry.decision for entry in applied.entries] == [decision(first_reported_at=1, last_reported_at=2)]
+    assert [entry.decision for entry in applied.entries] == [
+        decision(first_reported_at=1, last_reported_at=2)
+    ]
 
 
 @pytest.mark.parametrize(("now", "decided_at"), [(0, 1001), (1000, 1001), (1001, 1001), (2000, 2000)])
@@ -324,7 +342,9 @@ async def test_a_retried_batch_returns_a_new_decision_once(store: Store) -> None
     assert [(entry.decision, entry.arrived) for entry in applied.entries] == [(decision(), BASE + 9)]
 
 
-async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(backend: Backend, store: Store) -> None:
+async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(
+    backend: Backend, store: Store
+) -> None:
     other = await backend.opened()
     await store.apply(two_reports())
     backend.now = BASE + LEASE - 1
@@ -346,7 +366,9 @@ async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(backend: 
 
 async def test_claims_are_limited_and_leave_the_rest(backend: Backend, store: Store) -> None:
     # All of one partition, because the limit is one of each.
-    images = [image for image in (f"img-{n}" for n in range(900)) if case_key(image)[:16] == case_key("img-0")[:16]]
+    images = [
+        image for image in (f"img-{n}" for n in range(900)) if case_key(image)[:16] == case_key("img-0")[:16]
+    ]
     await store.apply([one for image in images for one in two_reports(image)])
     backend.now = BASE + LEASE
     taken: list[OutboxEntry] = []
@@ -382,69 +404,72 @@ async def test_the_outbox_says_how_old_it_is(backend: Backend, store: Store) -> 
 # Of Redis alone ------------------------------------------------------------------------------------
 
 
+@IN_REDIS
 async def test_scripts_that_the_server_lost_are_loaded_again(
-    in_redis: Client, backend: Backend, store: Store
+    client: Client, backend: Backend, store: Store
 ) -> None:
     images = [f"img-{number}" for number in range(100)]
-    for who in (1, 2):
-        await in_redis.script_flush()
+    for who, decisions in ((1, 0), (2, 100)):
+        await client.script_flush()
         applied = await store.apply([report(f"user-{who}", who, image=image) for image in images])
         assert applied.outcomes == [Outcome.COUNTED] * 100
-    assert len(applied.entries) == 100
-    await in_redis.script_flush()
+        assert len(applied.entries) == decisions
+    await client.script_flush()
     assert (await store.apply([report("user-3", 3, image="img-0")])).outcomes == [Outcome.ALREADY_BLOCKED]
     backend.now = BASE + LEASE
-    await in_redis.script_flush()
+    await client.script_flush()
     assert len(await store.claim_due()) == 100
 
 
-async def test_one_node_that_lost_the_scripts_costs_no_reply(backend: Backend, store: Store) -> None:
+@IN_A_CLUSTER
+async def test_one_node_that_lost_the_scripts_costs_no_reply(client: Client, store: Store) -> None:
     """As after a failover: what the other nodes have done meanwhile is answered all the same."""
-    if backend.name != "cluster":
-        pytest.skip("of a Cluster alone")
     images = [f"img-{number}" for number in range(100)]
     await store.apply([report("user-1", 1, image=image) for image in images])
-    assert backend.client is not None
-    node = backend.client.get_node_from_key("img-0")
-    assert node is not None
-    await backend.client.execute_command("SCRIPT FLUSH", target_nodes=node)
+    assert isinstance(client, RedisCluster)
+    node = client.get_node_from_key("moderation:{p00}:outbox")
+    await client.execute_command("SCRIPT FLUSH", target_nodes=node)
     applied = await store.apply([report("user-2", 2, image=image) for image in images])
     assert applied.outcomes == [Outcome.COUNTED] * 100
     assert by_image(applied.entries) == [decision(image) for image in sorted(images)]
 
 
-async def test_keys_are_named_as_agreed(in_redis: Client, store: Store) -> None:
+@IN_REDIS
+async def test_keys_are_named_as_agreed(client: Client, store: Store) -> None:
     await store.apply([one for image in ODD_IDS for one in two_reports(image)])
     await store.apply([report("user-1", 1, image="open")])
-    keys = {key async for key in in_redis.scan_iter(count=1000)}
+    keys = {key async for key in client.scan_iter(count=1000)}
     cases = {case_key(image) for image in [*ODD_IDS, "open"]}
     outboxes = {case_key(image)[:17] + b"outbox" for image in ODD_IDS}
     assert keys == cases | outboxes | {b"moderation:reporter-key"}
     assert case_key("img-42").startswith(b"moderation:{p25}:case:") is (crc32(b"img-42") % 64 == 25)
 
 
-async def test_cases_expire_by_the_services_clock(in_redis: Client, backend: Backend, store: Store) -> None:
+@IN_REDIS
+async def test_cases_expire_by_the_services_clock(client: Client, backend: Backend, store: Store) -> None:
     open_until, decided_until = BASE + WINDOW + LATE_DELIVERY, BASE + DECIDED_LIFE
     await store.apply([report("user-1", 1, image="open"), *two_reports("blocked")])
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("open")) == open_until
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("blocked")) == decided_until
+    assert await client.execute_command("PEXPIRETIME", case_key("open")) == open_until
+    assert await client.execute_command("PEXPIRETIME", case_key("blocked")) == decided_until
     backend.now = BASE + 1_000
     await store.apply([report("user-1", 1, image="open"), report("user-1", 1, image="blocked")])
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("open")) == open_until
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("blocked")) == decided_until
+    assert await client.execute_command("PEXPIRETIME", case_key("open")) == open_until
+    assert await client.execute_command("PEXPIRETIME", case_key("blocked")) == decided_until
     await store.apply([retraction("user-9", 5, image="open")])
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("open")) == open_until + 1_000
+    assert await client.execute_command("PEXPIRETIME", case_key("open")) == open_until + 1_000
 
 
-async def test_a_decided_case_never_expires_before_an_open_one(in_redis: Client, backend: Backend) -> None:
+@IN_REDIS
+async def test_a_decided_case_never_expires_before_an_open_one(client: Client, backend: Backend) -> None:
     store = backend.redis_store()
     store._lifetimes = Lifetimes(decided=1)
     await store.open()
     await store.apply(two_reports())
-    assert await in_redis.execute_command("PEXPIRETIME", case_key("img-42")) == BASE + WINDOW + LATE_DELIVERY
+    assert await client.execute_command("PEXPIRETIME", case_key("img-42")) == BASE + WINDOW + LATE_DELIVERY
 
 
-async def test_nothing_stored_tells_who_reported(in_redis: Client, backend: Backend, store: Store) -> None:
+@IN_REDIS
+async def test_nothing_stored_tells_who_reported(client: Client, backend: Backend, store: Store) -> None:
     secrets = ["alice@example.org", "bob@example.org", "carol@example.org", "device-cluster-77"]
     alice, bob, carol, device = secrets
     await store.apply([report(alice, 1, reason="spam", group=device), retraction(bob, 2), report(alice, 3)])
@@ -452,15 +477,16 @@ async def test_nothing_stored_tells_who_reported(in_redis: Client, backend: Back
     assert len(applied.entries) == 1
     assert not any(secret.encode() in applied.entries[0].token for secret in secrets)
     found = b""
-    async for key in in_redis.scan_iter(count=1000):
-        kind = await in_redis.type(key)
-        if kind == b"string":
-            found += key + await in_redis.get(key)
+    async for key in client.scan_iter(count=1000):
+        assert isinstance(key, bytes)
+        value: Any
+        if await client.type(key) == b"zset":
+            value = b"".join(await cast("Awaitable[list[bytes]]", client.zrange(key, 0, -1)))
         else:
-            assert kind == b"zset"
-            found += key + b"".join(await in_redis.zrange(key, 0, -1))
+            value = await client.get(key)
+        found += key + value
         # As it lies in memory; compressed perhaps, so what it holds was looked at above.
-        found += await in_redis.dump(key) or b""
+        found += await client.dump(key) or b""
     assert b"spam" in found
     assert KEY not in found
     assert KEY.hex().encode() not in found
@@ -475,50 +501,65 @@ def published(entries: Sequence[OutboxEntry], body: bytes = b'{"id": "1"}') -> l
     return [Publication(entry, "image.blocked", "an-id", body) for entry in entries]
 
 
-@pytest.fixture
-def one_redis(in_redis: Client, backend: Backend) -> Client:
-    if backend.name == "cluster":
-        pytest.skip("a Cluster keeps the stream in another slot")
-    return in_redis
-
-
-async def test_delivering_publishes_exactly_once(one_redis: Client, backend: Backend) -> None:
+@IN_ONE_REDIS
+async def test_delivering_publishes_exactly_once(client: Client, backend: Backend) -> None:
     store, other = backend.redis_store(), backend.redis_store()
     await store.open()
     await other.open()
     entries = (await store.apply([*two_reports("a"), *two_reports("b"), *two_reports("c")])).entries
     a, b, c = (published([entry], entry.decision.image_id.encode())[0] for entry in entries)
     assert list(await store.deliver([a])) == [True]
-    await one_redis.script_flush()
+    await client.script_flush()
     assert list(await other.deliver([a, b, a, b])) == [False, True, False, False]
     assert list(await store.deliver([b, c])) == [False, True]
     assert list(await store.settle(entries)) == [False, False, False]
     assert await store.outbox_size() == (0, None)
-    stream = await one_redis.xrange("image.blocked")
+    stream: Any = await client.xrange("image.blocked")
     assert [fields for _, fields in stream] == [{b"__data__": one.body} for one in (a, b, c)]
     assert list(await store.deliver([])) == []
 
 
-async def test_settled_elsewhere_is_not_published(one_redis: Client, backend: Backend) -> None:
+@IN_ONE_REDIS
+async def test_settled_elsewhere_is_not_published(client: Client, backend: Backend) -> None:
     store = backend.redis_store()
     await store.open()
     entries = (await store.apply(two_reports())).entries
     await store.settle(entries)
     assert list(await store.deliver(published(entries))) == [False]
-    assert await one_redis.exists("image.blocked") == 0
+    assert await client.exists("image.blocked") == 0
 
 
-@pytest.mark.parametrize(("keep", "left"), [(None, 501), (1_000, 501), (100, 301), (0, 101)])
+@IN_ONE_REDIS
+@pytest.mark.parametrize(("keep", "left"), [(None, 501), (1_000, 501), (250, 301), (100, 101)])
 async def test_delivering_trims_what_is_older(
-    one_redis: Client, backend: Backend, keep: int | None, left: int
+    client: Client, backend: Backend, keep: int | None, left: int
 ) -> None:
-    """Whole blocks of a hundred entries at a time, so a few old ones may stay."""
+    """In whole blocks of a hundred entries, which is what costs nothing."""
     store = backend.redis_store(stream=keep)
     await store.open()
     for age in range(500, 0, -1):
-        await one_redis.xadd("image.blocked", {"__data__": "old"}, id=f"{BASE - age}-0")
+        await client.xadd("image.blocked", {"__data__": "old"}, id=f"{BASE - age}-0")
     entries = (await store.apply(two_reports())).entries
     assert list(await store.deliver(published(entries))) == [True]
-    assert await one_redis.xlen("image.blocked") <= left
-    newest = await one_redis.xrevrange("image.blocked", count=1)
+    assert await client.xlen("image.blocked") == left
+    newest: Any = await client.xrevrange("image.blocked", count=1)
     assert newest[0][1] == {b"__data__": b'{"id": "1"}'}
+
+
+@IN_A_CLUSTER
+async def test_one_node_that_evicts_is_enough_to_refuse_a_cluster(client: Client, backend: Backend) -> None:
+    assert isinstance(client, RedisCluster)
+    await backend.redis_store().open()
+    node = client.get_primaries()[-1]
+
+    async def limit(size: str, policy: str) -> None:
+        await client.execute_command(
+            "CONFIG SET", "maxmemory", size, "maxmemory-policy", policy, target_nodes=node
+        )
+
+    await limit("100mb", "allkeys-lru")
+    try:
+        with pytest.raises(Misconfigured, match="may evict cases"):
+            await backend.redis_store().open()
+    finally:
+        await limit("0", "noeviction")

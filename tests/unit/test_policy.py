@@ -40,7 +40,9 @@ def expected_ledger(history: list[Report]) -> dict[str, tuple[int, str | None, s
 
 @many
 @given(st.data(), thresholds)
-def test_a_reports_alone_end_the_same_in_any_order_and_repetition(data: st.DataObject, threshold: int) -> None:
+def test_a_reports_alone_end_the_same_in_any_order_and_repetition(
+    data: st.DataObject, threshold: int
+) -> None:
     history = data.draw(events_within(WINDOW, retractions=False))
     repeated = data.draw(st.lists(st.sampled_from(history), max_size=6))
     other = data.draw(st.permutations(history + repeated))
@@ -73,13 +75,17 @@ def _is_closed(result: Run) -> None:
 @many
 @given(st.data(), thresholds)
 @example(None, 2)
-def test_b_the_ledger_converges_and_a_block_stands_between(data: st.DataObject | None, threshold: int) -> None:
+def test_b_the_ledger_converges_and_a_block_stands_between(
+    data: st.DataObject | None, threshold: int
+) -> None:
     if data is None:  # a retraction that comes before its report, which was superseded as well
         history = [retraction("user-1", 6), report("user-1", 5), report("user-1", 7)]
         other = list(reversed(history))
     else:
         history = data.draw(events_within(WINDOW, retractions=True))
-        other = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6))))
+        other = data.draw(
+            st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6)))
+        )
     with_all = ledger(history).score
     without_retractions = ledger([event for event in history if not event.retracted]).score
     for order in (history, other):
@@ -103,7 +109,9 @@ def test_b_the_ledger_converges_and_a_block_stands_between(data: st.DataObject |
 
 @many
 @given(events_within(WINDOW, retractions=True, keep_group=False), thresholds)
-def test_within_one_window_the_decision_is_what_the_definition_says(history: list[Report], threshold: int) -> None:
+def test_within_one_window_the_decision_is_what_the_definition_says(
+    history: list[Report], threshold: int
+) -> None:
     """Which event blocks, and every field of the decision; groups may change from report to report."""
     result = run(policy(threshold), history, now=BASE + 77)
     number = deciding(history, threshold)
@@ -137,7 +145,9 @@ def test_within_one_window_the_decision_is_what_the_definition_says(history: lis
 
 @many
 @given(events_within(5 * WINDOW, retractions=True, most=25, keep_group=False), thresholds)
-def test_c_what_counts_lies_within_one_window_and_after_the_floor(history: list[Report], threshold: int) -> None:
+def test_c_what_counts_lies_within_one_window_and_after_the_floor(
+    history: list[Report], threshold: int
+) -> None:
     rule = policy(threshold)
     result = run(rule, history)
     for number, event in enumerate(history):
@@ -169,7 +179,9 @@ def test_c_what_counts_lies_within_one_window_and_after_the_floor(history: list[
 
 @many
 @given(st.data(), thresholds)
-def test_e_what_was_processed_changes_nothing_when_it_comes_again(data: st.DataObject, threshold: int) -> None:
+def test_e_what_was_processed_changes_nothing_when_it_comes_again(
+    data: st.DataObject, threshold: int
+) -> None:
     history = data.draw(events_within(4 * WINDOW, retractions=True, most=16, keep_group=False))
     rule = policy(threshold)
     for end in range(1, len(history) + 1):
@@ -186,7 +198,7 @@ def test_e_what_was_processed_changes_nothing_when_it_comes_again(data: st.DataO
 @many
 @given(st.data(), thresholds, st.integers(1, WINDOW))
 def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shorter: int) -> None:
-    """A shortened window counts nothing twice; a shortened or a lengthened one counts nothing beyond itself."""
+    """A shortened window counts nothing twice; neither it nor a lengthened one goes beyond itself."""
     history = data.draw(events_within(3 * WINDOW, retractions=True, most=16))
     cut = data.draw(st.integers(0, len(history)))
     rules = [policy(threshold), policy(threshold, shorter)]
@@ -292,7 +304,9 @@ def test_a_group_named_as_a_reporter_is_somebody_else() -> None:
 
 
 def test_a_reporter_who_changes_the_group_leaves_the_old_one() -> None:
-    result = run(policy(9), [report("a", 1, group="g1"), report("b", 2, group="g2"), report("a", 3, group="g2")])
+    result = run(
+        policy(9), [report("a", 1, group="g1"), report("b", 2, group="g2"), report("a", 3, group="g2")]
+    )
     assert result.outcomes == [COUNTED, COUNTED, DUPLICATE]
     assert result.case.score == 1
 
@@ -394,8 +408,10 @@ def test_a_full_case_drops_retractions_and_spare_members_and_never_a_group() -> 
 
 @many
 @given(st.data(), st.integers(1, 3))
-def test_a_flood_never_changes_the_score_and_never_outgrows_the_bound(data: st.DataObject, threshold: int) -> None:
-    """Beyond the bound, repeating a spare member or a forgotten retraction adds a record, but counts nothing."""
+def test_a_flood_never_changes_the_score_and_never_outgrows_the_bound(
+    data: st.DataObject, threshold: int
+) -> None:
+    """Beyond the bound a repeated spare member or forgotten retraction adds a record, and counts nothing."""
     history = data.draw(events_within(WINDOW, retractions=False, most=6))
     size, group = data.draw(st.integers(60, 120)), data.draw(st.sampled_from([None, "g1", "flood"]))
     flood = [report(f"f-{n}", 1, group=group) if group else retraction(f"f-{n}", 1) for n in range(size)]
@@ -418,6 +434,14 @@ def test_reasons_beyond_the_table_are_other() -> None:
     result = run(policy(6), [*history, report("last", 2, reason=names[0])])
     assert result.case.reasons == ()
     assert result.decisions[5].reasons == {names[0]: 2, names[1]: 1, names[2]: 1, "other": 2}
+
+
+@pytest.mark.parametrize(("size", "recorded"), [(43, "v" * 43), (44, "other")])
+def test_the_table_of_reasons_holds_240_bytes(size: int, recorded: str) -> None:
+    """One each besides the text, and one to begin with."""
+    names = ["x" * 64, "y" * 64, "z" * 64, "v" * size]
+    case = run(policy(9), [report(name[0], 1, reason=name) for name in names]).case
+    assert case.records["v"].reason == recorded
 
 
 # Statement 11: configuration -----------------------------------------------------------------------

@@ -1,0 +1,180 @@
+"""The way of a batch: what is acked when, and what one bad message does to the others."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from service.domain.decision import Applied, OutboxEntry
+from service.domain.errors import BrokerUnavailable, StoreUnavailable
+from service.domain.message import DeadLetter, RawMessage
+from service.domain.policy import Policy
+from service.domain.report import Report
+from service.intake import intake as module
+from service.intake.intake import Intake
+from service.store.memory_store import MemoryStore
+
+NOW = 1_795_500_000_000
+CHANNEL = "image.reported"
+
+
+def message(number: int, *, image: str = "img", deliveries: int = 1, body: bytes | None = None) -> RawMessage:
+    event = {
+        "specversion": "1.0",
+        "id": f"e{number}",
+        "source": "/gallery",
+        "type": "image.reported.v1",
+        "data": {"image_id": image, "reporter_id": f"user-{number}"},
+    }
+    return RawMessage(CHANNEL, f"{NOW}-{number}", body or json.dumps(event).encode(), NOW, deliveries)
+
+
+class World:
+    """Every port of the intake, with one log of what was called in which order."""
+
+    def __init__(self, *, threshold: int = 3, max_deliveries: int = 10) -> None:
+        self.log: list[tuple[str, object]] = []
+        self.acked: list[str] = []
+        self.letters: list[DeadLetter] = []
+        self.published: list[OutboxEntry] = []
+        self.outcomes: dict[str, int] = {}
+        self.fail: dict[str, list[Exception]] = {}
+        self.store = MemoryStore(policy=Policy(threshold), clock=lambda: NOW)
+        self.intake = Intake(
+            source=self,
+            store=self,
+            outbox=self,
+            metrics=self,
+            clock=lambda: NOW,
+            max_event_bytes=65_536,
+            max_deliveries=max_deliveries,
+            pause=self._pause,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        self.log.append(("pause", seconds))
+        await asyncio.sleep(0)
+
+    def _call(self, name: str, detail: object) -> None:
+        self.log.append((name, detail))
+        if self.fail.get(name):
+            raise self.fail[name].pop(0)
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        self._call("ack", len(messages))
+        self.acked += [one.position for one in messages]
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        self._call("park", len(letters))
+        self.letters += letters
+
+    async def apply(self, reports: Sequence[Report], *, retried: bool) -> Applied:
+        applied = await self.store.apply(reports, retried=retried)
+        self._call("apply", retried)  # a failure loses the reply of what was applied
+        return applied
+
+    async def publish(self, entries: Sequence[OutboxEntry]) -> None:
+        self._call("publish", len(entries))
+        self.published += entries
+
+    def reports(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, count in outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
+
+    def dead_letter(self, reason: str) -> None:
+        self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
+
+    def batch(self, size: int) -> None:
+        self.log.append(("batch", size))
+
+    def report_age(self, seconds: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+async def test_a_malformed_message_is_parked_and_the_rest_goes_on(place: int) -> None:
+    world = World(threshold=4)
+    batch = [message(n, body=b"oops" if n == place else None) for n in range(5)]
+    await world.intake.process(batch)
+    assert [(letter.message, letter.reason) for letter in world.letters] == [(batch[place], "not_json")]
+    assert world.outcomes == {"counted": 4, "not_json": 1}
+    assert world.acked == [one.position for one in batch]
+    assert [entry.decision.image_id for entry in world.published] == ["img"]
+
+
+async def test_nothing_is_acked_before_its_letter_and_its_effect_are_durable() -> None:
+    world = World()
+    await world.intake.process([message(0), message(1, body=b"oops"), message(2), message(3)])
+    assert [name for name, _ in world.log] == ["park", "apply", "ack", "publish", "batch"]
+
+
+async def test_malformed_messages_alone_are_acked_once_parked() -> None:
+    world = World()
+    await world.intake.process([message(n, body=b"oops") for n in range(3)])
+    assert [name for name, _ in world.log] == ["park", "ack", "batch"]
+    assert len(world.acked) == 3
+
+
+async def test_a_lost_reply_of_the_store_repeats_as_a_retry_and_loses_no_decision() -> None:
+    world = World()
+    world.fail["apply"] = [StoreUnavailable("reset"), StoreUnavailable("still")]
+    await world.intake.process([message(n) for n in range(3)])
+    assert [retried for name, retried in world.log if name == "apply"] == [False, True, True]
+    assert [entry.decision.revision for entry in world.published] == [1]
+    pauses = [seconds for name, seconds in world.log if name == "pause"]
+    assert pauses == [0.05, 0.1]
+
+
+@pytest.mark.parametrize("call", ["park", "ack", "publish"])
+async def test_a_broker_that_is_away_is_waited_for(call: str) -> None:
+    world = World()
+    world.fail[call] = [BrokerUnavailable("away")] * 20
+    await world.intake.process([message(n, body=b"oops" if n == 3 else None) for n in range(4)])
+    assert len([name for name, _ in world.log if name == call]) == 21
+    assert max(seconds for name, seconds in world.log if name == "pause") == module.LONGEST_PAUSE  # type: ignore[type-var]
+    assert (len(world.acked), len(world.letters), len(world.published)) == (4, 1, 1)
+
+
+async def test_cancelling_while_the_store_is_away_leaves_the_batch_unacked() -> None:
+    world = World()
+    world.fail["apply"] = [StoreUnavailable("away")] * 1_000_000
+    task = asyncio.create_task(world.intake.process([message(0)]))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.acked == []
+
+
+async def test_a_message_delivered_too_often_is_parked_whole() -> None:
+    world = World(max_deliveries=5)
+    await world.intake.process([message(0, deliveries=6), message(1, deliveries=5)])
+    assert [letter.reason for letter in world.letters] == ["too_many_deliveries"]
+    assert world.letters[0].message == message(0, deliveries=6)
+    assert world.outcomes["counted"] == 1
+
+
+async def test_messages_delivered_often_go_one_by_one_and_as_retries() -> None:
+    world = World()
+    await world.intake.process([message(n, deliveries=4) for n in range(3)])
+    assert [size for name, size in world.log if name == "batch"] == [1, 1, 1]
+    assert {retried for name, retried in world.log if name == "apply"} == {True}
+
+
+async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = module.parse
+
+    def broken(raw: RawMessage, now: int, max_bytes: int) -> Report:
+        if raw.position.endswith("-1"):
+            raise RecursionError("secret-value")
+        return parse(raw, now, max_bytes)
+
+    monkeypatch.setattr(module, "parse", broken)
+    world = World()
+    await world.intake.process([message(n) for n in range(3)])
+    assert [(letter.reason, letter.error) for letter in world.letters] == [
+        ("invalid", "the parser failed: RecursionError")
+    ]
+    assert world.outcomes["counted"] == 2
