@@ -3,38 +3,32 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from time import time
 
 import structlog
 from faststream.redis.prometheus import RedisPrometheusMiddleware
-from redis.asyncio import Redis
 
 from service import __version__
 from service.brokers.asyncapi import document
 from service.brokers.redis import RedisTransport
 from service.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
-from service.domain.policy import Policy
 from service.events.models import REPORTED_CHANNEL
 from service.intake.intake import Intake
 from service.outbox.outbox import BrokerSink, Outbox
-from service.redis_connection import Client, connect
+from service.redis_connection import Client, connect, connect_one
 from service.settings import Settings, milliseconds
-from service.store.redis_store import Lifetimes, RedisStore
+from service.store.redis_store import RedisStore
 from service.telemetry.health import Health
 from service.telemetry.http import http_app
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import HttpServer
+from service.tools import clock, make_store
 
 OUTBOX_PATIENCE = 15.0
 """Seconds that a decision may wait before the outbox counts as unavailable."""
 
 log = structlog.get_logger(__name__)
-
-
-def clock() -> int:
-    """Now, in milliseconds since 1970 UTC."""
-    return int(time() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +95,7 @@ class App:
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
-        except* Exception as failures:
+        except* Exception as failures:  # noqa: BLE001 - raised again once drained
             # One of the loops met what none of them can mend; the first says why.
             await self._drain()
             raise failures.exceptions[0] from None
@@ -157,22 +151,10 @@ def build(settings: Settings) -> App:
     """Join the rooms. Nothing is connected yet."""
     metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
     health = Health(on_ready=metrics.ready)
-    broker_client = connect(settings.broker_address)
-    assert isinstance(broker_client, Redis)
+    broker_client = connect_one(settings.broker_address)
     store_client = connect(settings.store_address)
     retention = settings.decision_retention
-    store = RedisStore(
-        store_client,
-        prefix=settings.key_prefix,
-        policy=Policy(settings.block_threshold, milliseconds(settings.report_window)),
-        lifetimes=Lifetimes(
-            decided=milliseconds(settings.block_retention),
-            stream=None if retention is None else milliseconds(retention),
-        ),
-        reporter_key=settings.reporter_key_bytes,
-        clock=clock,
-        timer=metrics.store_call,
-    )
+    store = make_store(settings, store_client, metrics.store_call)
     transport = RedisTransport(
         broker_client,
         settings.broker_address,
@@ -196,9 +178,7 @@ def build(settings: Settings) -> App:
         max_event_bytes=settings.max_event_bytes,
         max_deliveries=settings.max_deliveries,
     )
-    http = HttpServer(
-        http_app(metrics, health, document()), settings.http_host, settings.http_port
-    )
+    http = HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port)
     return App(
         settings, (broker_client, store_client), store, transport, outbox, intake, metrics, health, http
     )
@@ -216,7 +196,7 @@ def _spare_the_collector() -> None:
 
 
 async def _every(period: float, call: Callable[[], Awaitable[object]]) -> None:
-    """Call again and again. A server that is away shows in the health; anything else is a bug, and ends it."""
+    """Call again and again. A server that is away shows in the health; anything else ends the process."""
     while True:
         try:
             await call()
@@ -226,7 +206,5 @@ async def _every(period: float, call: Callable[[], Awaitable[object]]) -> None:
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        pass

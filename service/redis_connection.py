@@ -7,6 +7,7 @@ command whose reply was lost may have been applied: whoever called decides what 
 Imports nothing of the project.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - the client raises this one, not the built-in
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 SOCKET_TIMEOUT = 5.0
 """Seconds that one reply may take; a blocking read must ask for less."""
@@ -28,7 +30,8 @@ def _pack(command: tuple[Any, ...]) -> bytes:
     name = command[0]
     if isinstance(name, str) and " " in name:  # redis-py writes "XGROUP CREATE" as one word
         command = (*name.split(), *command[1:])
-    return pack_command(command)
+    packed: bytes = pack_command(command)
+    return packed
 
 
 class _PackedInC(AbstractConnection):
@@ -38,13 +41,35 @@ class _PackedInC(AbstractConnection):
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         return [b"".join([_pack(tuple(command)) for command in commands])]
 
-    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        """As redis-py's own, but for `asyncio.wait_for`, which makes a task for each command and, up to
+        Python 3.11, may swallow a cancellation that comes as the command leaves: a loop that was told to
+        stop would go on.
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()  # type: ignore[no-untyped-call]
+        if isinstance(command, str | bytes):
+            command = [command.encode() if isinstance(command, str) else command]
         try:
-            await super().send_packed_command(*args, **kwargs)
-        except RuntimeError as error:
-            # uvloop's word for a connection that the other side has reset.
+            async with asyncio.timeout(self.socket_timeout):
+                writer: Any = self._writer
+                writer.writelines(command)
+                await writer.drain()
+        except TimeoutError:
             await self.disconnect(nowait=True)
-            raise ConnectionError(f"the connection was reset: {error}") from error
+            raise RedisTimeoutError("the server did not take the command in time") from None
+        except (OSError, RuntimeError) as error:
+            # RuntimeError is uvloop's word for a connection that the other side has reset.
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"the connection broke: {error}") from error
+        except BaseException:
+            # Half a command may have left.
+            await self.disconnect(nowait=True)
+            raise
 
 
 class PackedConnection(_PackedInC, Connection):
@@ -85,22 +110,25 @@ def connect(url: str, *, most_connections: int = 32) -> Client:
         # Not ConnectionPool.from_url, which prefers its own class to the one it is given.
         options |= {"max_connections": most_connections, "connection_class": connection_class(url)}
         return Redis.from_pool(ConnectionPool(**{**parse_url(url), **options}))
-    credentials = {
-        name: unquote(value)
-        for name, value in (("username", parts.username), ("password", parts.password))
-        if value
-    }
+    for name, value in (("username", parts.username), ("password", parts.password)):
+        if value:
+            options[name] = unquote(value)
     hosts = [_host(text) for text in parts.netloc.rpartition("@")[2].split(",")]
     if parts.scheme == "redis+sentinel":
         sentinels = [(host, port or 26379) for host, port in hosts]
-        # The sentinels' own commands keep redis-py's packing: there are few of them.
-        return Sentinel(sentinels, sentinel_kwargs=options).master_for(
-            parts.path.strip("/"), **credentials, **options
-        )
+        sentinel: Any = Sentinel(sentinels, sentinel_kwargs={"socket_timeout": SOCKET_TIMEOUT})  # type: ignore[no-untyped-call]
+        master: Redis = sentinel.master_for(parts.path.strip("/"), **options)
+        return master
     nodes = [ClusterNode(host, port or 6379) for host, port in hosts]
-    return RedisCluster(
-        startup_nodes=nodes, max_connections=most_connections, **credentials, **options
-    )
+    return RedisCluster(startup_nodes=nodes, max_connections=most_connections, **options)
+
+
+def connect_one(url: str) -> Redis:
+    """The same for a URL of one server."""
+    client = connect(url)
+    if not isinstance(client, Redis):
+        raise TypeError("takes the URL of one server")
+    return client
 
 
 def _host(text: str) -> tuple[str, int | None]:

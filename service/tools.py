@@ -1,6 +1,6 @@
-"""The composition root of the commands, as `app` is of the service: what they use, from settings."""
+"""The composition root of the commands, as `app` is of the service, and what both make of the settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import time
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from service.brokers.redis_letters import DeadLetters
 from service.brokers.redis_tools import RedisTools
 from service.domain.policy import Policy
-from service.redis_connection import connect
+from service.redis_connection import Client, connect, connect_one
 from service.settings import Settings, milliseconds
 from service.store.redis_store import Lifetimes, RedisStore
 
@@ -22,6 +22,25 @@ def clock() -> int:
 def policy(settings: Settings) -> Policy:
     """The rule that these settings configure."""
     return Policy(settings.block_threshold, milliseconds(settings.report_window))
+
+
+def make_store(
+    settings: Settings, client: Client, timer: Callable[[float], None] = lambda _: None
+) -> RedisStore:
+    """The store; `timer` is told the seconds of each call."""
+    retention = settings.decision_retention
+    return RedisStore(
+        client,
+        prefix=settings.key_prefix,
+        policy=policy(settings),
+        lifetimes=Lifetimes(
+            decided=milliseconds(settings.block_retention),
+            stream=None if retention is None else milliseconds(retention),
+        ),
+        reporter_key=settings.reporter_key_bytes,
+        clock=clock,
+        timer=timer,
+    )
 
 
 @asynccontextmanager
@@ -43,24 +62,15 @@ async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
     """The store, to look at: it is not opened, so it agrees on no key and digests nobody."""
     client = connect(settings.store_address)
     try:
-        yield RedisStore(
-            client,
-            prefix=settings.key_prefix,
-            policy=policy(settings),
-            lifetimes=Lifetimes(decided=milliseconds(settings.block_retention)),
-            reporter_key=settings.reporter_key_bytes,
-            clock=clock,
-        )
+        yield make_store(settings, client)
     finally:
         await client.aclose()
 
 
 @asynccontextmanager
 async def _broker(settings: Settings) -> AsyncIterator[Redis]:
-    client = connect(settings.broker_address)
+    client = connect_one(settings.broker_address)
     try:
-        if not isinstance(client, Redis):
-            raise TypeError("the broker is one Redis; the settings take no other")
         yield client
     finally:
         await client.aclose()

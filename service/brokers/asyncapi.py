@@ -72,7 +72,7 @@ def document() -> bytes:
 
 def _declared() -> RedisBroker:
     """A broker for the generator to read, never to be connected."""
-    broker = RedisBroker(f"redis://{_SERVER['host']}", logger=None)
+    broker = RedisBroker(f"redis://{_SERVER['host']}")
 
     @broker.subscriber(
         stream=StreamSub(REPORTED_CHANNEL), title=REPORTED_CHANNEL, description=_CHANNELS[REPORTED_CHANNEL]

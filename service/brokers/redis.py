@@ -78,17 +78,17 @@ class RedisTransport:
         self._clock = clock
         self._dead_letter_retention = dead_letter_retention
         self._decision_retention = decision_retention
-        self._handler: Handler | None = None
+        self._handler: Handler
         # Restarting a reader that died is the watchdog's part: FastStream's own supervisor restarts
         # without a pause, thousands of times a second while a server answers READONLY.
         os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
         self._broker = RedisBroker(
             url,
-            connection_class=connection_class(url),
+            connection_class=connection_class(url),  # type: ignore[arg-type]  # it takes any of redis-py's
             socket_timeout=SOCKET_TIMEOUT,
             socket_connect_timeout=SOCKET_TIMEOUT,
             apply_types=False,
-            logger=None,
+            logger=None,  # type: ignore[arg-type]  # none: the health checks say what is wrong, once
             middlewares=middlewares,
             protocol="redis",
         )
@@ -123,7 +123,6 @@ class RedisTransport:
             await self._broker.start()
 
     async def _handle(self, messages: list[RawMessage]) -> None:
-        assert self._handler is not None
         with self._group.in_hand(messages):
             await self._handler(messages)
 
@@ -183,7 +182,6 @@ class RedisTransport:
         Raises:
             BrokerUnavailable: call again.
         """
-        assert self._handler is not None
         while True:
             async with errors():
                 messages = await self._group.claim()
@@ -211,12 +209,13 @@ class RedisTransport:
         async with errors():
             return await self._group.figures()
 
-    async def stop(self, timeout: float) -> None:
-        """Stop reading, let batches in hand finish for `timeout` seconds, and work on what a reader was
-        given while it stopped. What does not finish stays pending, for another replica."""
-        self._broker.config.broker_config.graceful_timeout = timeout
+    async def stop(self, patience: float) -> None:
+        """Stop reading, let batches in hand finish for `patience` seconds, and work on what a reader
+        was given while it stopped. What does not finish stays pending, for another replica.
+        """
+        self._broker.config.broker_config.graceful_timeout = patience
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
                 for consumer in self._consumers:
                     await self._finish(consumer)

@@ -42,8 +42,9 @@ def take_raw_entries(redis: Redis) -> None:
 
     The dictionary that it would otherwise build for each costs as much as all else it does for it.
     """
-    redis.set_response_callback("XREADGROUP", lambda reply, **_: reply.items() if reply else ())
-    redis.set_response_callback("XCLAIM", lambda reply, **_: reply)
+    callbacks: Any = redis.response_callbacks
+    callbacks["XREADGROUP"] = lambda reply, **_: reply.items() if reply else ()
+    callbacks["XCLAIM"] = lambda reply, **_: reply
 
 
 def raw_message(channel: str, position: bytes, fields: list[bytes], deliveries: int = 1) -> RawMessage:
@@ -101,23 +102,23 @@ class Group:
     async def claim(self) -> list[RawMessage]:
         """Take over abandoned entries: a batch of them, or one that has been delivered often."""
         try:
-            pending = await self._redis.xpending_range(
+            pending: Any = await self._redis.xpending_range(
                 self._stream, self._name, min="-", max="+", count=CLAIM_COUNT, idle=CLAIM_IDLE
             )
         except ResponseError as error:
             if "NOGROUP" in str(error):
                 return []
             raise
-        deliveries = {
+        deliveries: dict[bytes, int] = {
             entry["message_id"]: entry["times_delivered"] + 1
             for entry in pending
             if entry["message_id"].decode() not in self._in_hand
         }
-        wanted = [position for position, count in deliveries.items() if count <= ALONE_FROM]
+        wanted: Any = [position for position, count in deliveries.items() if count <= ALONE_FROM]
         wanted = wanted or list(deliveries)[:1]
         if not wanted:
             return []
-        entries = await self._redis.xclaim(
+        entries: Any = await self._redis.xclaim(
             self._stream, self._name, f"{self._consumer}-reclaim", CLAIM_IDLE, wanted
         )
         claimed = [entry for entry in entries if entry is not None]

@@ -53,7 +53,7 @@ class RedisTools:
         return str(stream["last-generated-id"].decode())
 
     async def follow(self, positions: Mapping[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
-        """Give `(channel, position, body)` of every entry after `positions`, without end.
+        """Give `(channel, position, body)` of every entry after `positions`, until cancelled.
 
         Raises:
             BrokerUnavailable: the server is away.

@@ -74,7 +74,7 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy) ->
         "waiting_in_outbox": [
             {"id": decision_id(one), "action": one.action, "revision": one.revision} for one in waiting
         ],
-        "distinct_reporters": case.score,
+        "distinct_reporters": None if case.state is State.BLOCKED else case.score,
         "threshold": rule.block_threshold,
         "policy": rule.hash,
         "first_reported_at": time_of(case.first) if case.first else None,

@@ -25,7 +25,7 @@ def watch(
     try:
         asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
     except (asyncio.CancelledError, KeyboardInterrupt):
-        return
+        return  # the usual end
 
 
 async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None:

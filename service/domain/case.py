@@ -7,7 +7,7 @@ from service.domain.decision import State
 from service.domain.report import OTHER, UNSPECIFIED
 
 REASON_TABLE_BYTES = 240
-"""A case names its first reasons up to this many bytes (one each besides the text); later ones are `other`."""
+"""A case names its first reasons up to this many bytes, one each besides the text; later ones are `other`."""
 
 
 class Record(NamedTuple):

@@ -18,4 +18,4 @@ class BrokerUnavailable(Unavailable):
 
 
 class Misconfigured(Exception):
-    """A server is there but must not be used as it is set up. Not to be retried; one line for the operator."""
+    """A server is there but must not be used as it is set up: one line for the operator, no retry."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-
 from typing import TypeVar
 
 import structlog
@@ -61,20 +60,20 @@ class Intake:
             return
         reports, letters = self._sort(messages)
         if letters:
-            await self._persist("park", lambda attempt: self._source.park(letters))
+            await self._persist("park", lambda _: self._source.park(letters))
         retried = any(message.deliveries > 1 for message in messages)
         if reports:
             applied = await self._persist(
                 "apply", lambda attempt: self._store.apply(reports, retried=retried or attempt > 1)
             )
-            await self._persist("ack", lambda attempt: self._source.ack(messages))
+            await self._persist("ack", lambda _: self._source.ack(messages))
             if applied.entries:
-                await self._persist("publish", lambda attempt: self._outbox.publish(applied.entries))
+                await self._persist("publish", lambda _: self._outbox.publish(applied.entries))
             self._metrics.reports(Counter(applied.outcomes))
             oldest = min(report.time for report in reports)
             self._metrics.report_age((self._clock() - oldest) / 1000)
         else:
-            await self._persist("ack", lambda attempt: self._source.ack(messages))
+            await self._persist("ack", lambda _: self._source.ack(messages))
         for letter in letters:
             self._metrics.dead_letter(letter.reason)
         self._metrics.batch(len(messages))

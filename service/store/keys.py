@@ -1,8 +1,8 @@
 """Every key of the store, and the life of each.
 
-`<prefix>:{pNN}:case:<image id>`  one image's case; expires once nothing could make it count again
-`<prefix>:{pNN}:outbox`           decisions not yet published; no TTL: it empties itself, and losing it loses decisions
-`<prefix>:reporter-key`           the reporter digest's key or its fingerprint; no TTL: without it no reporter is recognised
+- `<prefix>:{pNN}:case:<image id>`: one image's case; expires once nothing could make it count again.
+- `<prefix>:{pNN}:outbox`: decisions not yet published; no TTL: it empties itself, and must not be lost.
+- `<prefix>:reporter-key`: the digests' key or its fingerprint; no TTL: without it no reporter is recognised.
 """
 
 from zlib import crc32

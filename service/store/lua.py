@@ -22,7 +22,7 @@ class Script:
         self.text = files(__package__).joinpath("scripts", f"{name}.lua").read_bytes()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
-    def command(self, keys: tuple[bytes, ...], *arguments: bytes | int) -> Command:
+    def command(self, keys: tuple[bytes, ...], *arguments: bytes | str | int) -> Command:
         """The command that calls the script."""
         return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
 

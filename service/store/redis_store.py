@@ -80,7 +80,7 @@ class RedisStore:
         reporter_key: bytes | None,
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes] = os.urandom,
-        timer: Callable[[float], None] = lambda seconds: None,
+        timer: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._redis = redis
         self._keys = Keys(prefix)
@@ -234,8 +234,8 @@ class RedisStore:
         """Return an image's case, reporters as digests, and its decisions not yet published."""
         image = image_id.encode()
         async with _errors():
-            value = await self._redis.get(self._keys.case(image))
-            tokens = await self._redis.zrange(self._keys.outbox(image), 0, -1)
+            value: Any = await self._redis.get(self._keys.case(image))
+            tokens: Any = await self._redis.zrange(self._keys.outbox(image), 0, -1)
         waiting = [_thaw(token) for token in tokens]
         return decode(value), [decision for decision in waiting if decision.image_id == image_id]
 

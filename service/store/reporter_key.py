@@ -5,6 +5,7 @@ generated, which is then kept there itself.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from service.domain.errors import Misconfigured
 from service.redis_connection import Client
@@ -29,14 +30,13 @@ async def agree_on_key(
         Misconfigured: the store was written with another key, or holds cases and no key is known.
         redis.exceptions.RedisError: call again.
     """
-    record = await redis.get(keys.reporter_key)
+    record: Any = await redis.get(keys.reporter_key)
     if record is None and configured is None:
         if await _holds_cases(redis, keys):
             raise Misconfigured(_UNSET.format(found="holds cases but no key"))
         record = await _record(redis, keys, _GENERATED + random_bytes(32).hex().encode())
     if configured is not None:
         record = record or await _record(redis, keys, _FINGERPRINT + fingerprint(configured))
-    assert record is not None
     if not record.startswith(_GENERATED):
         if configured is None:
             raise Misconfigured(_UNSET.format(found="was written with a configured key"))
@@ -65,7 +65,8 @@ async def keep_record(redis: Client, keys: Keys, key: bytes, *, configured: bool
 async def _record(redis: Client, keys: Keys, proposal: bytes) -> bytes:
     """Return what stands, which is the proposal where nobody was first."""
     await redis.set(keys.reporter_key, proposal, nx=True)
-    return await redis.get(keys.reporter_key) or proposal
+    record: Any = await redis.get(keys.reporter_key)
+    return bytes(record or proposal)
 
 
 async def _holds_cases(redis: Client, keys: Keys) -> bool:

@@ -39,6 +39,7 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _flatten,
     ]
     render = _console(stream) if console else _json()
     # Straight to the stream: by way of the standard library a line costs several times as much, and
@@ -53,7 +54,7 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared, _flatten],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import service.app
 import service.brokers.redis_group
+import service.tools
 from service.brokers.redis import Handler, RedisTransport
 from service.cli import main
 from service.domain.decision import Applied, OutboxEntry, Publication
@@ -94,7 +95,7 @@ class FailingTransport(RedisTransport):
 
 
 if __name__ == "__main__":
-    service.app.RedisStore = FailingStore  # type: ignore[misc]
-    service.app.RedisTransport = FailingTransport  # type: ignore[misc]
+    setattr(service.tools, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
+    setattr(service.app, "RedisTransport", FailingTransport)  # noqa: B010
     service.brokers.redis_group.CLAIM_IDLE = int(os.environ.get("CLAIM_IDLE", "10000"))
     main()

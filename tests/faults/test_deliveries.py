@@ -1,6 +1,7 @@
 """A message that is delivered too often is parked, alone, and its neighbours are not."""
 
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -10,7 +11,7 @@ from tests.service_process import ServiceProcess
 
 
 def test_a_message_over_the_cap_is_parked_alone(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
-    client = redis.Redis.from_url(redis_server.url)
+    client: Any = redis.Redis.from_url(redis_server.url)
     messages, _ = make_sample(20, malformed=0)
     send(client, messages)
     client.xgroup_create(REPORTED, GROUP, id="0")

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -17,7 +18,7 @@ TWO_REDIS = [step for step in STEPS if not step.endswith("deliver")]
 
 
 def _kill_and_recover(server: EmbeddedRedis, tmp_path: Path, step: str, store_url: str | None) -> None:
-    client = redis.Redis.from_url(server.url)
+    client: Any = redis.Redis.from_url(server.url)
     store = redis.Redis.from_url(store_url) if store_url else client
     messages, expected = make_sample()
     send(client, messages)
@@ -27,7 +28,9 @@ def _kill_and_recover(server: EmbeddedRedis, tmp_path: Path, step: str, store_ur
         "MODERATION_BATCH_SIZE": "100",
         "CLAIM_IDLE": "300",
     }
-    failing = ServiceProcess(tmp_path, env | {"FAILPOINT": f"{step}:2"}, module=MODULE, wait="", name="failing")
+    failing = ServiceProcess(
+        tmp_path, env | {"FAILPOINT": f"{step}:2"}, module=MODULE, wait="", name="failing"
+    )
     with failing:
         assert failing.wait() == -signal.SIGKILL
     with ServiceProcess(tmp_path, env, module=MODULE):

@@ -1,4 +1,4 @@
-"""Servers that go away, refuse, forget or lose replies: intake pauses, /readyz says why, all goes on by itself."""
+"""Servers that go away, refuse, forget or lose replies: /readyz says why, and all goes on by itself."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def server(redis_servers: RedisServers, tmp_path: Path) -> Iterator[EmbeddedRedi
 
 
 @pytest.fixture
-def client(server: EmbeddedRedis) -> Iterator[redis.Redis]:
+def client(server: EmbeddedRedis) -> Iterator[Any]:
     with redis.Redis.from_url(server.url) as client:
         yield client
 
@@ -51,7 +51,7 @@ def failing(service: ServiceProcess) -> set[str]:
 
 @pytest.mark.parametrize("fault", ["refuse", "reset", "blackhole"])
 async def test_the_one_redis_goes_away_and_returns(
-    client: redis.Redis, proxy: FaultProxy, tmp_path: Path, fault: str
+    client: Any, proxy: FaultProxy, tmp_path: Path, fault: str
 ) -> None:
     messages, expected = make_sample()
     half = len(messages) // 2
@@ -84,7 +84,7 @@ async def test_the_one_redis_goes_away_and_returns(
 
 
 async def test_without_the_store_nothing_is_acked_and_the_broker_is_fine(
-    server: EmbeddedRedis, client: redis.Redis, proxy: FaultProxy, tmp_path: Path
+    server: EmbeddedRedis, client: Any, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     messages, expected = make_sample(500)
     env = {"MODERATION_BROKER_URL": server.url, "MODERATION_STORE_URL": f"{proxy.url}/1", **QUICK}
@@ -112,7 +112,7 @@ async def test_without_the_store_nothing_is_acked_and_the_broker_is_fine(
 
 @pytest.mark.parametrize("script", [lua.APPLY, lua.DELIVER], ids=lambda script: script.name)
 async def test_a_lost_reply_neither_loses_nor_repeats_a_decision(
-    client: redis.Redis, proxy: FaultProxy, tmp_path: Path, script: lua.Script
+    client: Any, proxy: FaultProxy, tmp_path: Path, script: lua.Script
 ) -> None:
     messages, expected = make_sample(600)
     env = {"MODERATION_BROKER_URL": proxy.url, **QUICK}
@@ -138,7 +138,7 @@ FORGET = {
 
 @pytest.mark.parametrize("loss", FORGET)
 def test_what_the_server_forgets_is_made_again(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path, loss: str
+    server: EmbeddedRedis, client: Any, tmp_path: Path, loss: str
 ) -> None:
     messages, expected = make_sample(500)
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url, **QUICK}, module=MODULE) as service:
@@ -151,7 +151,7 @@ def test_what_the_server_forgets_is_made_again(
 
 
 def test_a_read_only_server_is_waited_for_without_a_hot_loop(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path
+    server: EmbeddedRedis, client: Any, tmp_path: Path
 ) -> None:
     messages, expected = make_sample(500)
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url, **QUICK}, module=MODULE) as service:
@@ -170,7 +170,7 @@ def test_a_read_only_server_is_waited_for_without_a_hot_loop(
     assert wrong(client, expected) == []
 
 
-def test_a_full_server_is_waited_for(server: EmbeddedRedis, client: redis.Redis, tmp_path: Path) -> None:
+def test_a_full_server_is_waited_for(server: EmbeddedRedis, client: Any, tmp_path: Path) -> None:
     messages, expected = make_sample(500)
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url, **QUICK}, module=MODULE) as service:
         send(client, messages)
@@ -183,7 +183,7 @@ def test_a_full_server_is_waited_for(server: EmbeddedRedis, client: redis.Redis,
 
 
 def test_a_killed_redis_comes_back_with_everything(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path
+    server: EmbeddedRedis, client: Any, tmp_path: Path
 ) -> None:
     messages, expected = make_sample()
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url, **QUICK}, module=MODULE) as service:
@@ -195,9 +195,7 @@ def test_a_killed_redis_comes_back_with_everything(
     assert wrong(client, expected) == []
 
 
-def test_a_killed_replicas_share_is_taken_over(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path
-) -> None:
+def test_a_killed_replicas_share_is_taken_over(server: EmbeddedRedis, client: Any, tmp_path: Path) -> None:
     messages, expected = make_sample()
     env = {"MODERATION_BROKER_URL": server.url, "MODERATION_BATCH_SIZE": "50", **QUICK}
     dying = ServiceProcess(tmp_path, env | {"FAILPOINT": "before_apply:4"}, module=MODULE, name="dying")
@@ -209,7 +207,7 @@ def test_a_killed_replicas_share_is_taken_over(
 
 
 def test_sigterm_under_load_finishes_what_is_in_hand(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path
+    server: EmbeddedRedis, client: Any, tmp_path: Path
 ) -> None:
     messages, expected = make_sample(6_000)
     env = {"MODERATION_BROKER_URL": server.url, "MODERATION_BATCH_SIZE": "50"}
@@ -227,7 +225,7 @@ def test_sigterm_under_load_finishes_what_is_in_hand(
 
 
 def test_it_waits_for_a_redis_that_is_not_there_yet(
-    server: EmbeddedRedis, client: redis.Redis, tmp_path: Path
+    server: EmbeddedRedis, client: Any, tmp_path: Path
 ) -> None:
     url = server.url
     server.kill()

@@ -225,6 +225,23 @@ def test_config_masks_secrets(call: Call) -> None:
     assert "MODERATION_BLOCK_THRESHOLD=5" in lines
 
 
+# contracts ---------------------------------------------------------------------------------------
+
+
+def test_contracts_names_each_file_that_differs(call: Call, tmp_path: Path) -> None:
+    where = ("--dir", str(tmp_path / "contracts"))
+    missing = call("contracts", *where)
+    assert missing.code == 1
+    assert f"{tmp_path}/contracts/asyncapi.json: " in missing.err
+    assert call("contracts", "--write", *where).code == 0
+    assert call("contracts", *where).code == 0
+    (tmp_path / "contracts" / "asyncapi.json").write_text("{}")
+    differing = call("contracts", *where, "--json")
+    assert differing.code == 1
+    assert len(differing.json["differing"]) == 1
+    assert differing.err.count("\n") == 1
+
+
 # report ------------------------------------------------------------------------------------------
 
 
@@ -367,7 +384,9 @@ def test_inspect_says_whether_the_decision_has_been_published(cli: Call, redis_u
     assert "waits in the outbox to be published" in waiting
     assert "3 of 3 distinct reporters (unspecified 3)" in waiting
     assert "has been published" in cli("inspect", "img-2").out
-    assert len(cli("inspect", "img-1", "--json").json["waiting_in_outbox"]) == 1
+    facts = cli("inspect", "img-1", "--json").json
+    assert len(facts["waiting_in_outbox"]) == 1
+    assert (facts["blocked"], facts["revision"], facts["distinct_reporters"]) == (True, 1, None)
     assert cli("inspect", "img-2", "--json").json["waiting_in_outbox"] == []
 
 

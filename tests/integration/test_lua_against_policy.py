@@ -243,6 +243,11 @@ CORNERS = {
         batch(9, 9, report("user-8", 1, image=ONE, reason="a")),
         batch(6, 9, report("user-9", 1, image=ONE, reason=LONG[3])),
     ],
+    "a first group for a reporter who had none": [
+        batch(9, 9, report("a", 1, image=ONE), report("b", 2, image=ONE), retraction("c", 3, image=ONE)),
+        batch(9, 9, report("b", 3, image=ONE, group="g"), report("c", 4, image=ONE, group="g")),
+        batch(9, 9, report("d", 4, image=ONE), report("b", 4, image=ONE)),
+    ],
     "a retraction that comes first, around the border of the round": [
         batch(9, 9, retraction("a", 50, image=ONE), report("a", 40, image=ONE), report("a", 45, image=ONE)),
         batch(9, 9, report("a", 50, image=ONE), report("b", 41, image=ONE), report("a", 39, image=ONE)),

@@ -164,7 +164,7 @@ async def test_messages_delivered_often_go_one_by_one_and_as_retries() -> None:
 
 
 async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = module.parse
+    from service.events.parse import parse
 
     def broken(raw: RawMessage, now: int, max_bytes: int) -> Report:
         if raw.position.endswith("-1"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from typing import Annotated
 
 import typer
@@ -30,7 +31,7 @@ def show(
         say_json(facts(parked) | {"headers": headers, "body": body})
         return
     for name, value in facts(parked).items():
-        say(f"{name}: {plain(value)}")
+        say(f"{name}: {plain(json.dumps(value) if isinstance(value, bool) else value)}")
     for name, value in headers.items():
         say(f"header {plain(name)}: {plain(value)}")
     say(f"body: {_readable(letter.body)}" if raw else f"body: *** ({letter.size} bytes; --raw shows them)")

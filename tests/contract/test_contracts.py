@@ -1,0 +1,124 @@
+"""The generated files of `contracts/`: right, and what the code would write."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator, Draft202012Validator
+
+from service import __version__, contracts
+from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED
+from service.events.schemas import EVENTS, json_schema
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(contracts.files()["asyncapi.json"])
+    return found
+
+
+def test_the_files_checked_in_are_what_the_code_would_write() -> None:
+    assert contracts.drift(ROOT / "contracts") == []
+
+
+def test_drift_names_each_file_and_write_mends_it(tmp_path: Path) -> None:
+    assert len(contracts.drift(tmp_path)) == len(contracts.files()) == 5
+    contracts.write(tmp_path)
+    assert contracts.drift(tmp_path) == []
+    (tmp_path / "asyncapi.json").write_text("{}")
+    (tmp_path / "schemas" / "image.blocked.v1.schema.json").unlink()
+    (tmp_path / "schemas" / "image.gone.v1.schema.json").write_text("{}")
+    (tmp_path / "README.md").write_text("by hand")
+    assert contracts.drift(tmp_path) == [
+        f"{tmp_path}/asyncapi.json: differs from what the code would write",
+        f"{tmp_path}/schemas/image.blocked.v1.schema.json: is missing",
+        f"{tmp_path}/schemas/image.gone.v1.schema.json: no event has this schema",
+    ]
+    contracts.write(tmp_path)
+    assert contracts.drift(tmp_path) == []
+    assert (tmp_path / "README.md").exists()
+
+
+def test_the_document_is_asyncapi(document: dict[str, Any]) -> None:
+    official = json.loads((HERE / "asyncapi" / "3.0.0.json").read_text())
+    errors = [
+        f"{error.json_path}: {error.message}" for error in Draft7Validator(official).iter_errors(document)
+    ]
+    assert errors == []
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            here = [node["$ref"]] if "$ref" in node else []
+            return here + [ref for child in node.values() for ref in references(child)]
+        return [ref for child in node for ref in references(child)] if isinstance(node, list) else []
+
+    found = references(document)
+    assert found
+    for reference in found:
+        node = document
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+        assert isinstance(node, dict)
+
+
+def test_channels_operations_and_messages(document: dict[str, Any]) -> None:
+    events = {
+        "image.reported": [REPORTED, RETRACTED],
+        "image.blocked": [BLOCKED],
+        "image.dead-letter": [DEAD_LETTER],
+    }
+    assert document["info"]["version"] == __version__
+    assert {name: channel["address"] for name, channel in document["channels"].items()} == {
+        name: name for name in events
+    }
+    assert {name: list(channel["messages"]) for name, channel in document["channels"].items()} == events
+    assert {
+        operation["channel"]["$ref"]: (operation["action"], [ref["$ref"] for ref in operation["messages"]])
+        for operation in document["operations"].values()
+    } == {
+        f"#/channels/{name}": (
+            "receive" if name == "image.reported" else "send",
+            [f"#/channels/{name}/messages/{event_type}" for event_type in event_types],
+        )
+        for name, event_types in events.items()
+    }
+    for event_type, message in document["components"]["messages"].items():
+        assert message["contentType"] == "application/cloudevents+json"
+        payload = document
+        for part in message["payload"]["$ref"].removeprefix("#/").split("/"):
+            payload = payload[part]
+        assert payload["properties"]["type"]["const"] == event_type
+
+
+def test_the_server_is_nobodys(document: dict[str, Any]) -> None:
+    assert [server["host"] for server in document["servers"].values()] == ["localhost:6379"]
+    assert "@" not in document["servers"]["redis"]["host"]
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_payloads_are_the_published_schemas(document: dict[str, Any], event_type: str) -> None:
+    schemas = document["components"]["schemas"]
+    name = document["components"]["messages"][event_type]["payload"]["$ref"].rpartition("/")[2]
+    whole = json.loads(json.dumps(schemas).replace("#/components/schemas/", "#/$defs/"))
+    published = json_schema(event_type)
+    assert whole[name].items() <= published.items()
+    assert published["$defs"].items() <= whole.items()
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_a_schema_describes_every_field(event_type: str) -> None:
+    schema = json_schema(event_type)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "$id" not in schema
+    Draft202012Validator.check_schema(schema)
+    for part in (schema, *schema["$defs"].values()):
+        assert part["description"]
+        for name, field in part["properties"].items():
+            described = field.get("anyOf", [field])[0]
+            assert "description" in described or "$ref" in described, name

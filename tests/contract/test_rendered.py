@@ -1,0 +1,169 @@
+"""What the service sends: fits the published schemas and CloudEvents, and is the same byte for byte."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cloudevents.core.v1.event import CloudEvent
+from jsonschema import Draft202012Validator
+
+from service.domain.decision import Action, Decision, State, Trigger
+from service.domain.message import DeadLetter, RawMessage
+from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED
+from service.events.parse import parse
+from service.events.render import (
+    DEAD_LETTER_BODY_BYTES,
+    NAMESPACE,
+    channel_of,
+    dead_letter_event,
+    decision_event,
+    decision_id,
+    report_event,
+)
+from service.events.schemas import json_schema
+
+VALID = Path(__file__).parents[2] / "contracts" / "examples" / "valid"
+
+DECISION = Decision(
+    image_id="img-42",
+    action=Action.BLOCK,
+    revision=1,
+    decided_at=1_795_428_007_123,
+    state=State.BLOCKED,
+    trigger=Trigger.THRESHOLD,
+    automated=True,
+    distinct_reporters=5,
+    threshold=5,
+    reasons={"spam": 1, "nudity": 4},
+    first_reported_at=1_795_420_800_000,
+    last_reported_at=1_795_428_007_001,
+    policy="3f9a1c77",
+)
+BLOCKED_EVENT = (
+    b'{"specversion":"1.0","id":"314affe8-c13f-5731-a02c-e318fbbc84fc","source":"/image-moderation","type":"image.blocked.v1",'
+    b'"subject":"img-42","time":"2026-11-23T10:00:07.123Z","datacontenttype":"application/json",'
+    b'"data":{"image_id":"img-42","revision":1,"state":"blocked","decided_at":"2026-11-23T10:00:07.123Z",'
+    b'"automated":true,"trigger":"threshold","distinct_reporters":5,"threshold":5,'
+    b'"reasons":{"nudity":4,"spam":1},"first_reported_at":"2026-11-23T08:00:00.000Z",'
+    b'"last_reported_at":"2026-11-23T10:00:07.001Z","policy":"3f9a1c77"}}'
+)
+BLOCKED_ID = "314affe8-c13f-5731-a02c-e318fbbc84fc"
+
+LETTER = DeadLetter(
+    RawMessage("image.reported", "1795428007123-0", b"no JSON \xff", 1_795_428_007_123, 2, {"a": "ü"}),
+    "not_utf8",
+    "byte 8 is not UTF-8",
+)
+LETTER_EVENT = (
+    b'{"specversion":"1.0","id":"f812f730-3e2c-5e20-8aca-5c10d4fcc0df","source":"/image-moderation","type":"image.dead-letter.v1",'
+    b'"time":"2026-11-23T10:00:07.123Z","datacontenttype":"application/json",'
+    b'"data":{"reason":"not_utf8","error":"byte 8 is not UTF-8","channel":"image.reported",'
+    b'"position":"1795428007123-0","deliveries":2,"size":9,'
+    b'"sha256":"63f4f14a460fc1f46c51c35f22f7af71b70678c44a98a6b77899c3ae948da17c","truncated":false,'
+    b'"body":"bm8gSlNPTiD/","headers":{"a":"\xc3\xbc"}}}'
+)
+
+
+def by_hand(namespace: UUID, *lines: str) -> str:
+    """uuid5 as RFC 9562 has it: SHA-1 of the namespace's 16 bytes and the name, version 5, variant 10."""
+    digest = bytearray(hashlib.sha1(namespace.bytes + "\n".join(lines).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))
+
+
+def check(event: bytes) -> dict[str, Any]:
+    """Fits its schema, and is a CloudEvent to the standard's own library."""
+    attributes: dict[str, Any] = json.loads(event)
+    Draft202012Validator(json_schema(attributes["type"])).validate(attributes)
+    message = HTTPMessage(headers={"content-type": "application/cloudevents+json"}, body=event)
+    read = from_http_event(message)
+    assert isinstance(read, CloudEvent)
+    assert read.get_specversion() == "1.0"
+    assert (read.get_id(), read.get_source()) == (attributes["id"], attributes["source"])
+    assert (read.get_type(), read.get_subject()) == (attributes["type"], attributes.get("subject"))
+    assert read.get_data() == attributes["data"]
+    assert read.get_datacontenttype() == "application/json"
+    time = read.get_time()
+    assert time is not None
+    assert time.isoformat(timespec="milliseconds").replace("+00:00", "Z") == attributes["time"]
+    return attributes
+
+
+def test_the_namespace() -> None:
+    assert str(NAMESPACE) == "1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2"
+    assert uuid5(NAMESPACE_URL, "image-moderation") == NAMESPACE
+    assert by_hand(NAMESPACE_URL, "image-moderation") == str(NAMESPACE)
+
+
+def test_one_blocked_event_byte_for_byte() -> None:
+    assert decision_event(DECISION) == BLOCKED_EVENT
+    assert decision_event(replace(DECISION, reasons={"nudity": 4, "spam": 1})) == BLOCKED_EVENT
+    assert channel_of(DECISION) == "image.blocked"
+    assert (VALID / "blocked.json").read_bytes() == BLOCKED_EVENT
+    check(BLOCKED_EVENT)
+
+
+def test_the_id_of_a_blocked_event() -> None:
+    assert decision_id(DECISION) == BLOCKED_ID
+    assert by_hand(NAMESPACE, "img-42", "2026-11-23T10:00:07.123Z", "1", "image.blocked.v1") == BLOCKED_ID
+
+
+@pytest.mark.parametrize(
+    "other", [{"image_id": "img-43"}, {"revision": 2}, {"decided_at": DECISION.decided_at + 1}], ids=str
+)
+def test_another_decision_has_another_id(other: dict[str, Any]) -> None:
+    assert decision_id(replace(DECISION, **other)) != BLOCKED_ID
+
+
+def test_a_blocked_event_of_any_text() -> None:
+    image = '写真/桜🌸 "\\/'
+    event = check(decision_event(replace(DECISION, image_id=image, reasons={})))
+    assert (event["subject"], event["data"]["image_id"]) == (image, image)
+    assert event["id"] == by_hand(NAMESPACE, image, event["time"], "1", BLOCKED)
+
+
+def test_one_dead_letter_byte_for_byte() -> None:
+    assert dead_letter_event(LETTER, 1_795_428_007_123) == LETTER_EVENT
+    assert (VALID / "dead-letter.json").read_bytes() == LETTER_EVENT
+    event = check(LETTER_EVENT)
+    assert event["type"] == DEAD_LETTER
+    assert event["id"] == by_hand(NAMESPACE, "image.reported", "1795428007123-0")
+    assert event["data"]["sha256"] == hashlib.sha256(LETTER.message.body).hexdigest()
+
+
+def test_a_large_dead_letter_keeps_its_beginning() -> None:
+    body = b"x" * DEAD_LETTER_BODY_BYTES + b"y"
+    letter = LETTER._replace(message=LETTER.message._replace(body=body), reason="too_large")
+    data = check(dead_letter_event(letter, 1_795_428_007_123))["data"]
+    assert data["truncated"] is True
+    assert data["size"] == len(body)
+    assert data["sha256"] == hashlib.sha256(body).hexdigest()
+    assert len(data["body"]) == (DEAD_LETTER_BODY_BYTES + 2) // 3 * 4
+
+
+@pytest.mark.parametrize("retract", [False, True])
+@pytest.mark.parametrize("reason", [None, "nudity"])
+@pytest.mark.parametrize("group", [None, "device-9f"])
+def test_a_report_that_is_sent_is_understood(*, retract: bool, reason: str | None, group: str | None) -> None:
+    body = report_event(
+        event_id="e-1",
+        source="/gallery",
+        time=1_795_428_000_500,
+        image_id="写真",
+        reporter_id="user-7",
+        reason=reason,
+        group=group,
+        retract=retract,
+    )
+    assert check(body)["type"] == (RETRACTED if retract else REPORTED)
+    report = parse(RawMessage("image.reported", "1-0", body), 1_795_428_300_000, 65_536)
+    assert (report.image_id, report.reporter_id, report.time) == ("写真", "user-7", 1_795_428_000_500)
+    assert report.retracted is retract
+    assert report.reason == ("unspecified" if retract or not reason else reason)
+    assert report.group == (None if retract else group)

@@ -1,0 +1,165 @@
+"""The programs of contracts/README.md, run as they stand there, against the real service and broker."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from service.embedded import EmbeddedRedis
+from tests.servers import missing, wait_until
+from tests.service_process import ROOT, ServiceProcess
+
+README = ROOT / "contracts" / "README.md"
+JAVASCRIPT = Path(__file__).parent / "javascript"
+LANGUAGES = ("python", "javascript", "sh")
+IMAGE = "写真/桜🌸.png"
+
+
+def program(part: str, language: str) -> str:
+    """The code block of one language in one part of the README."""
+    _, heading, rest = README.read_text(encoding="utf-8").partition(f"\n## {part}\n")
+    assert heading, part
+    section = rest.partition("\n## ")[0]
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1, f"{part}: {len(blocks)} blocks of {language}"
+    return str(blocks[0])
+
+
+def node_modules() -> Path:
+    """The folder with what the JavaScript programs import, filled when it has another version or none."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        missing("node")
+    wanted = json.loads((JAVASCRIPT / "package.json").read_text())["dependencies"]
+    folder = JAVASCRIPT / "node_modules"
+
+    def installed(name: str) -> str:
+        with suppress(FileNotFoundError):
+            return str(json.loads((folder / name / "package.json").read_text())["version"])
+        return ""
+
+    if any(installed(name) != version for name, version in wanted.items()):
+        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
+        done = subprocess.run(
+            ["npm", "install", *quiet],
+            check=False,
+            cwd=JAVASCRIPT,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        if done.returncode:
+            print(done.stderr)
+            missing("node")
+    return folder
+
+
+@pytest.fixture(params=LANGUAGES)
+def command(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], list[str]]:
+    """What runs the program of a part of the README, in each language."""
+    language: str = request.param
+    if language == "javascript":
+        (tmp_path / "node_modules").symlink_to(node_modules(), target_is_directory=True)
+        run, suffix = ["node"], ".mjs"
+    elif language == "sh":
+        if not shutil.which("redis-cli"):
+            missing("redis-cli")
+        run, suffix = ["sh"], ".sh"
+    else:
+        run, suffix = [sys.executable], ".py"
+
+    def prepare(part: str) -> list[str]:
+        file = tmp_path / f"{part.removeprefix('A ')}{suffix}"
+        file.write_text(program(part, language), encoding="utf-8")
+        return [*run, str(file)]
+
+    return prepare
+
+
+@contextmanager
+def running(command: list[str], env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs for ever, in a process group of its own, which ends with the block."""
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_the_programs_of_the_readme(
+    redis_server: EmbeddedRedis, tmp_path: Path, command: Callable[[str], list[str]]
+) -> None:
+    env = os.environ | {"REDIS_URL": redis_server.tcp_url, "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
+    producer, consumer = command("A producer"), command("A consumer")
+    output = tmp_path / "consumer.out"
+
+    def report(person: str) -> None:
+        done = subprocess.run(
+            [*producer, IMAGE, person], check=False, env=env, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+
+    def blocks(process: subprocess.Popen[bytes], at_least: int) -> list[str]:
+        def enough() -> bool:
+            text = output.read_text(encoding="utf-8")
+            assert process.poll() is None, text
+            return len(re.findall("^block .*\n", text, re.MULTILINE)) >= at_least
+
+        wait_until(enough, f"{at_least} blocks of the consumer", 20)
+        return re.findall("^block (.*)\n", output.read_text(encoding="utf-8"), re.MULTILINE)
+
+    with (
+        redis.Redis.from_url(redis_server.tcp_url) as client,
+        ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": redis_server.tcp_url}),
+        running(consumer, env, output) as process,
+    ):
+
+        def all_read() -> bool:
+            (group,) = client.xinfo_groups("image.reported")
+            return bool(group["lag"] == 0 and group["pending"] == 0)
+
+        def publish(**changes: Any) -> None:
+            client.xadd("image.blocked", {"__data__": json.dumps({**event, "data": event["data"] | changes})})
+
+        for person in ("ann", "ben", "cyd", "dan", "ann"):
+            report(person)
+        wait_until(all_read, "the service has read five reports of four people")
+        assert not client.exists("image.blocked")
+        report("eve")
+        assert blocks(process, 1) == [IMAGE]
+
+        [(_, fields)] = client.xrange("image.blocked")
+        assert list(fields) == [b"__data__"]
+        event = json.loads(fields[b"__data__"])
+        assert event["data"]["distinct_reporters"] == 5
+        assert event["data"]["reasons"] == {"nudity": 5}
+        assert not client.exists("image.dead-letter")
+
+        publish()
+        publish(decided_at="2020-01-01T00:00:00.000Z")
+        publish(decided_at="2990-01-01T00:00:00.000Z")
+        publish(decided_at="2989-12-31T23:59:59.999Z")
+        publish(image_id="last")
+        assert blocks(process, 3) == [IMAGE, IMAGE, "last"]
+
+
+def test_the_service_serves_the_document(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": redis_server.tcp_url}) as service:
+        status, text = service.get("/asyncapi")
+        service.terminate()
+        assert service.wait() == 0
+    assert (status, text) == (200, (ROOT / "contracts" / "asyncapi.json").read_text(encoding="utf-8"))
