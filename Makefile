@@ -86,7 +86,8 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 SERVERS := redis-server redis-tools
 servers: ## install the servers the tests use (Debian, as root)
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
-	missing=(); for package in $(SERVERS); do \
+	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \
+	for package in $(SERVERS); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package); \
 	done; \
 	if [ $${#missing[@]} = 0 ]; then echo "all there: $(SERVERS)"; exit 0; fi; \

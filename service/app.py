@@ -16,7 +16,7 @@ from service.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailab
 from service.events.models import REPORTED_CHANNEL
 from service.intake.intake import Intake
 from service.outbox.outbox import BrokerSink, Outbox
-from service.redis_connection import Client, connect, connect_one
+from service.redis_connection import Client, close, connect, connect_one
 from service.settings import Settings, milliseconds
 from service.store.redis_store import RedisStore
 from service.telemetry.health import Health
@@ -59,7 +59,7 @@ class App:
         finally:
             await self.http.stop()
             for client in self.clients:
-                await client.aclose()
+                await close(client)
 
     async def _started(self, stop: asyncio.Event) -> bool:
         """Start each part once its server is there; return False if told to stop meanwhile."""

@@ -131,6 +131,14 @@ def connect_one(url: str) -> Redis:
     return client
 
 
+async def close(client: Client) -> None:
+    """Close every connection of a client, those to its Sentinels as well."""
+    await client.aclose()
+    manager: Sentinel | None = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
+
+
 def _host(text: str) -> tuple[str, int | None]:
     parts = urlsplit(f"//{text}")
     return parts.hostname or "", parts.port

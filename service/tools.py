@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from service.brokers.redis_letters import DeadLetters
 from service.brokers.redis_tools import RedisTools
 from service.domain.policy import Policy
-from service.redis_connection import Client, connect, connect_one
+from service.redis_connection import Client, close, connect, connect_one
 from service.settings import Settings, milliseconds
 from service.store.redis_store import Lifetimes, RedisStore
 
@@ -64,7 +64,7 @@ async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
     try:
         yield make_store(settings, client)
     finally:
-        await client.aclose()
+        await close(client)
 
 
 @asynccontextmanager
@@ -73,4 +73,4 @@ async def _broker(settings: Settings) -> AsyncIterator[Redis]:
     try:
         yield client
     finally:
-        await client.aclose()
+        await close(client)

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     max_event_bytes: int = _whole(65_536, 1_024, 1_048_576)
     max_deliveries: int = _whole(10, 1, 1_000, "; keep it above 3, from where messages go one by one")
     dead_letter_retention: Duration = _duration("30d", "1s", "36500d")
-    decision_retention: Duration | None = _duration(None, "1s", "36500d")
+    decision_retention: Duration | None = _duration(None, "10m", "36500d")
     # No braces: they would move Redis Cluster's hash tag from the partition to the prefix.
     key_prefix: str = _matching("moderation", r"^[A-Za-z0-9_.:-]{1,64}$", "1 to 64 of A-Z a-z 0-9 _ . : -")
     http_host: str = _matching(

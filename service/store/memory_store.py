@@ -42,6 +42,7 @@ class MemoryStore:
                 for _, entry in self._outbox.values()
                 if entry.decision.image_id in images and entry not in entries
             ]
+            entries.sort(key=lambda entry: entry.decision.decided_at)
         return Applied(outcomes, entries)
 
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:

@@ -137,6 +137,9 @@ class RedisStore:
             for event, token in zip(reply[1::2], reply[2::2], strict=True):
                 arrived = reports[part.numbers[event - 1]].arrived if event else None
                 entries.append(OutboxEntry(_thaw(token), token, arrived))
+        if retried:
+            # What was found in the outboxes is older than what was decided now.
+            entries.sort(key=lambda entry: entry.decision.decided_at)
         return Applied(outcomes, entries)
 
     def _by_partition(self, reports: Sequence[Report]) -> dict[int, _Partition]:
@@ -223,11 +226,11 @@ class RedisStore:
     async def outbox_size(self) -> tuple[int, int | None]:
         """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""
         commands: list[Command] = [("ZCARD", outbox) for outbox in self._keys.outboxes]
-        commands += [("ZRANGE", outbox, 0, 0) for outbox in self._keys.outboxes]
+        commands += [("ZRANGE", outbox, 0, 99) for outbox in self._keys.outboxes]
         async with _errors():
             replies = await lua.run(self._redis, commands)
         count = len(self._keys.outboxes)
-        oldest = [_thaw(tokens[0]).decided_at for tokens in replies[count:] if tokens]
+        oldest = [_thaw(token).decided_at for tokens in replies[count:] for token in tokens]
         return sum(replies[:count]), min(oldest, default=None)
 
     async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]:

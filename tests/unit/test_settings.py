@@ -120,7 +120,7 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("REPORT_WINDOW", "999ms", "from 1s to 3650d"),
         ("REPORT_WINDOW", "3651d", "from 1s to 3650d"),
         ("REPORT_WINDOW", "999999999999999d", "from 1s to 3650d"),
-        ("DECISION_RETENTION", "0s", "from 1s"),
+        ("DECISION_RETENTION", "0s", "from 10m"),
         ("SHUTDOWN_TIMEOUT", "11m", "from 1s to 10m"),
     ],
 )
