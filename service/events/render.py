@@ -39,13 +39,14 @@ def decision_id(decision: Decision) -> str:
     return str(uuid5(NAMESPACE, name))
 
 
-def decision_event(decision: Decision) -> bytes:
-    """The event that publishes a decision."""
+def decision_event(decision: Decision) -> tuple[str, bytes]:
+    """The id and the JSON of the event that publishes a decision."""
     decided_at = stamp(decision.decided_at)
-    return _json(
+    event_id = decision_id(decision)
+    return event_id, _json(
         {
             "specversion": "1.0",
-            "id": decision_id(decision),
+            "id": event_id,
             "source": SOURCE,
             "type": _TYPES[decision.action][1],
             "subject": decision.image_id,

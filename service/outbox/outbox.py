@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from service.domain.decision import OutboxEntry, Publication
-from service.events.render import channel_of, decision_event, decision_id
+from service.events.render import channel_of, decision_event
 from service.outbox.ports import Metrics, Publisher, Sink, Store
 
 log = structlog.get_logger(__name__)
@@ -23,12 +23,7 @@ class Outbox:
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         """Publish and settle, in the given order. See `intake.ports.Outbox`."""
         publications = [
-            Publication(
-                entry,
-                channel_of(entry.decision),
-                decision_id(entry.decision),
-                decision_event(entry.decision),
-            )
+            Publication(entry, channel_of(entry.decision), *decision_event(entry.decision))
             for entry in entries
         ]
         settled = await self._sink.deliver(publications)

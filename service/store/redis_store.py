@@ -1,4 +1,4 @@
-"""The store in Redis: cases and outboxes of 64 partitions, one script call a partition and batch."""
+"""The store in Redis: cases and outboxes of 64 partitions, and one script call a batch."""
 
 import os
 import struct
@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from pydantic_core import from_json
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -29,8 +30,7 @@ from service.store.reporter_key import agree_on_key, keep_record
 LATE_DELIVERY = 7 * 86_400_000
 """Milliseconds that a case outlives its window, for reports that were held up on the way."""
 
-_EVENT = struct.Struct("<HB6s8s8sH")
-_RETRACTION, _GROUPED = 1, 2
+_EVENT = struct.Struct("<HB?6s8s8sH")
 _OUTCOMES = {
     ord("c"): Outcome.COUNTED,
     ord("d"): Outcome.DUPLICATE,
@@ -55,12 +55,13 @@ class Lifetimes:
     """An entry of a decision stream; None keeps it for ever."""
 
 
-class _Partition:
-    """The part of one batch that goes to one partition."""
+class _Call:
+    """The part of one batch that goes into one script call."""
 
-    __slots__ = ("cases", "events", "numbers", "reasons")
+    __slots__ = ("cases", "events", "numbers", "outboxes", "reasons")
 
     def __init__(self) -> None:
+        self.outboxes: dict[bytes, int] = {}
         self.cases: dict[bytes, int] = {}
         self.reasons: dict[str, int] = {}
         self.events: list[bytes] = []
@@ -83,6 +84,7 @@ class RedisStore:
         timer: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._redis = redis
+        self._one_server = isinstance(redis, Redis)
         self._keys = Keys(prefix)
         self._policy = policy
         self._policy_hash = policy.hash.encode()
@@ -123,72 +125,74 @@ class RedisStore:
 
     async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
         """Apply a batch. See `intake.ports.Store`."""
-        parts = self._by_partition(reports)
-        commands = self._apply_commands(parts, retried=retried)
+        calls = self._calls(reports)
+        commands = self._apply_commands(calls, retried=retried)
         started = perf_counter()
         async with _errors():
             replies = await lua.run(self._redis, commands)
         self._timer(perf_counter() - started)
         outcomes: list[Outcome] = [Outcome.HELD] * len(reports)
         entries: list[OutboxEntry] = []
-        for part, reply in zip(parts.values(), replies, strict=True):
-            for number, letter in zip(part.numbers, reply[0], strict=True):
+        for call, reply in zip(calls, replies, strict=True):
+            for number, letter in zip(call.numbers, reply[0], strict=True):
                 outcomes[number] = _OUTCOMES[letter]
             for event, token in zip(reply[1::2], reply[2::2], strict=True):
-                arrived = reports[part.numbers[event - 1]].arrived if event else None
+                arrived = reports[call.numbers[event - 1]].arrived if event else None
                 entries.append(OutboxEntry(_thaw(token), token, arrived))
         if retried:
             # What was found in the outboxes is older than what was decided now.
             entries.sort(key=lambda entry: entry.decision.decided_at)
         return Applied(outcomes, entries)
 
-    def _by_partition(self, reports: Sequence[Report]) -> dict[int, _Partition]:
-        parts: dict[int, _Partition] = {}
+    def _calls(self, reports: Sequence[Report]) -> Sequence[_Call]:
+        """Sort a batch into script calls: a single one, or on a Cluster one for each partition."""
+        calls: dict[int, _Call] = {}
         reporter, group_of, pack = self._digests.reporter, self._digests.group, _EVENT.pack
+        prefixes, outboxes, one_call = self._keys.case_prefixes, self._keys.outboxes, self._one_server
         for number, report in enumerate(reports):
             image = report.image_id.encode()
             partition = partition_of(image)
-            part = parts.get(partition)
-            if part is None:
-                part = parts[partition] = _Partition()
-            cases, reasons = part.cases, part.reasons
-            part.events.append(
+            place = 0 if one_call else partition
+            call = calls.get(place)
+            if call is None:
+                call = calls[place] = _Call()
+            cases, reasons = call.cases, call.reasons
+            call.events.append(
                 pack(
-                    cases.setdefault(image, len(cases) + 1),
-                    _RETRACTION if report.retracted else 0,
+                    cases.setdefault(prefixes[partition] + image, len(cases) + 1),
+                    call.outboxes.setdefault(outboxes[partition], len(call.outboxes) + 1),
+                    report.retracted,
                     report.time.to_bytes(6, "little"),
                     reporter(report.reporter_id),
                     group_of(report.group),
                     reasons.setdefault(report.reason, len(reasons) + 1),
                 )
             )
-            part.numbers.append(number)
-        return parts
+            call.numbers.append(number)
+        return list(calls.values())
 
-    def _apply_commands(self, parts: dict[int, _Partition], *, retried: bool) -> list[Command]:
+    def _apply_commands(self, calls: Sequence[_Call], *, retried: bool) -> list[Command]:
         now = self._clock()
         open_until = now + self._policy.report_window + LATE_DELIVERY
         decided_until = max(open_until, now + self._lifetimes.decided)
-        commands = []
-        for number, part in parts.items():
-            prefix = self._keys.case_prefixes[number]
-            commands.append(
-                lua.APPLY.command(
-                    (self._keys.outboxes[number], *[prefix + image for image in part.cases]),
-                    now,
-                    self._policy.block_threshold,
-                    self._policy.report_window,
-                    open_until,
-                    decided_until,
-                    now + self._lifetimes.lease,
-                    self._policy_hash,
-                    int(retried),
-                    len(prefix),
-                    b"".join(part.events),
-                    *part.reasons,
-                )
+        return [
+            lua.APPLY.command(
+                (*call.outboxes, *call.cases),
+                now,
+                self._policy.block_threshold,
+                self._policy.report_window,
+                open_until,
+                decided_until,
+                now + self._lifetimes.lease,
+                self._policy_hash,
+                int(retried),
+                len(self._keys.case_prefixes[0]),
+                len(call.outboxes),
+                b"".join(call.events),
+                *call.reasons,
             )
-        return commands
+            for call in calls
+        ]
 
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:
         """Take decisions that are overdue. See `outbox.ports.Store`."""
@@ -211,17 +215,14 @@ class RedisStore:
         """Publish and settle in one step, where the broker is this same Redis. See `outbox.ports.Sink`."""
         keep = self._lifetimes.stream
         oldest = b"" if keep is None else b"%d" % (self._clock() - keep)
-        commands = [
-            lua.DELIVER.command(
-                (self._outbox(publication.entry), publication.channel.encode()),
-                publication.entry.token,
-                publication.body,
-                oldest,
-            )
-            for publication in publications
-        ]
+        keys: list[bytes] = []
+        arguments = [oldest]
+        for publication in publications:
+            keys += (self._outbox(publication.entry), publication.channel.encode())
+            arguments += (publication.entry.token, publication.body)
         async with _errors():
-            return [bool(published) for published in await lua.run(self._redis, commands)]
+            replies = await lua.run(self._redis, [lua.DELIVER.command(tuple(keys), *arguments)])
+        return [bool(published) for published in replies[0]]
 
     async def outbox_size(self) -> tuple[int, int | None]:
         """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""

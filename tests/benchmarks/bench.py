@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -29,138 +29,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from service.embedded import EmbeddedError, EmbeddedRedis
-from tests.benchmarks import naive
 from tests.benchmarks.compare import differences
-from tests.benchmarks.load import STREAM, plain_reports, publish
+from tests.benchmarks.load import plain_reports, publish
+from tests.benchmarks.measure import MASTER, MASTER_DB, Run, contestants, measure, median
 from tests.benchmarks.model import Expected, count
-from tests.benchmarks.processes import (
-    Failed,
-    bodies,
-    check,
-    cpu_seconds,
-    interrupt_on_sigterm,
-    progress,
-    running,
-    server_cpu_seconds,
-    waiting_decisions,
-)
-from tests.service_process import ROOT, ServiceProcess
+from tests.benchmarks.processes import Failed, bodies, interrupt_on_sigterm
+from tests.service_process import ROOT
 
 WANTED_RATIO = 20
 SKEWS = {"uniform": 0.0, "zipf": 1.0}
-MASTER, MASTER_DB = "master", 1
-"""The stream as it was loaded, beyond the reach of what empties the database in use before each run."""
-RUN_SECONDS = 120
-POLL = 0.01
 RESULTS = ROOT / "build" / "bench"
 
 console = Console()
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """Something that consumes the stream."""
-
-    name: str
-    group: str
-    start: Callable[[Path, str], ServiceProcess]
-    reports: int
-    """It consumes so many of the stream, of which the first tenth warms up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What was measured of one contestant. Times are processor time."""
-
-    reports_per_second: float
-    client_us_per_report: float
-    server_us_per_report: float
-
-
-def contestants(reports: int, naive_reports: int) -> tuple[Contestant, Contestant]:
-    """The naive one and the service."""
-    return (
-        Contestant(
-            "naive",
-            naive.GROUP,
-            lambda place, url: ServiceProcess(
-                place,
-                {"BENCH_URL": url},
-                module="tests.benchmarks.naive",
-                arguments=(),
-                wait="",
-                name="naive",
-            ),
-            min(reports, naive_reports),
-        ),
-        Contestant(
-            "service",
-            "image-moderation",
-            lambda place, url: ServiceProcess(place, {"MODERATION_BROKER_URL": url}, wait=""),
-            reports,
-        ),
-    )
-
-
-def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int], None]) -> Run:
-    """Let a contestant consume a fresh copy of the stream; `tell` hears how many reports it has done."""
-    with redis.Redis.from_url(url) as client, redis.Redis.from_url(url, db=MASTER_DB) as master:
-        client.flushdb()
-        master.copy(MASTER, STREAM, destination_db=0, replace=True)
-        with running(contestant.start(place, url)) as process:
-            first = sample_at(client, process, contestant, contestant.reports // 10, tell)
-            last = sample_at(client, process, contestant, contestant.reports, tell)
-            if contestant.group != naive.GROUP:
-                await_published(client, process)
-    done, seconds = last.done - first.done, last.at - first.at
-    if done <= 0:
-        raise Failed("too few reports to measure: it was done before it was seen; take more by --reports")
-    return Run(
-        done / seconds,
-        (last.client_cpu - first.client_cpu) / done * 1e6,
-        (last.server_cpu - first.server_cpu) / done * 1e6,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What is read of everything at one moment."""
-
-    at: float
-    done: int
-    client_cpu: float
-    server_cpu: float
-
-
-def sample_at(
-    client: redis.Redis,
-    process: ServiceProcess,
-    contestant: Contestant,
-    target: int,
-    tell: Callable[[int], None],
-) -> Moment:
-    """Return the first moment seen at which `target` reports were done."""
-    deadline = time.monotonic() + RUN_SECONDS
-    while True:
-        now = progress(client, STREAM, contestant.group)
-        if now is not None:
-            tell(min(now.done, contestant.reports))
-            if now.done >= target:
-                return Moment(now.at, now.done, cpu_seconds(process.pid), server_cpu_seconds(client))
-        check(process)
-        if time.monotonic() > deadline:
-            raise Failed(f"{contestant.name} did not do {target:,} reports within {RUN_SECONDS} s")
-        time.sleep(POLL)
-
-
-def await_published(client: redis.Redis, process: ServiceProcess) -> None:
-    """Return once no decision waits."""
-    deadline = time.monotonic() + 30
-    while waiting_decisions(client):
-        check(process)
-        if time.monotonic() > deadline:
-            raise Failed("decisions were not published within 30 s")
-        time.sleep(POLL)
 
 
 def compete(folder: Path, name: str, reports: int, naive_reports: int, pairs: int) -> dict[str, Any]:
@@ -231,15 +111,6 @@ def check_outcome(url: str, expected: Expected) -> None:
         wrong = differences(expected, bodies(client, "image.blocked"), bodies(client, "image.dead-letter"))
     if wrong:
         raise Failed(f"the service's outcome is wrong: {'; '.join(wrong)}")
-
-
-def median(runs: list[Run]) -> Run:
-    """Of each figure."""
-    return Run(
-        statistics.median(run.reports_per_second for run in runs),
-        statistics.median(run.client_us_per_report for run in runs),
-        statistics.median(run.server_us_per_report for run in runs),
-    )
 
 
 def machine() -> dict[str, Any]:

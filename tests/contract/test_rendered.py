@@ -102,8 +102,8 @@ def test_the_namespace() -> None:
 
 
 def test_one_blocked_event_byte_for_byte() -> None:
-    assert decision_event(DECISION) == BLOCKED_EVENT
-    assert decision_event(replace(DECISION, reasons={"nudity": 4, "spam": 1})) == BLOCKED_EVENT
+    assert decision_event(DECISION) == (BLOCKED_ID, BLOCKED_EVENT)
+    assert decision_event(replace(DECISION, reasons={"nudity": 4, "spam": 1}))[1] == BLOCKED_EVENT
     assert channel_of(DECISION) == "image.blocked"
     assert (VALID / "blocked.json").read_bytes() == BLOCKED_EVENT
     check(BLOCKED_EVENT)
@@ -123,7 +123,7 @@ def test_another_decision_has_another_id(other: dict[str, Any]) -> None:
 
 def test_a_blocked_event_of_any_text() -> None:
     image = '写真/桜🌸 "\\/'
-    event = check(decision_event(replace(DECISION, image_id=image, reasons={})))
+    event = check(decision_event(replace(DECISION, image_id=image, reasons={}))[1])
     assert (event["subject"], event["data"]["image_id"]) == (image, image)
     assert event["id"] == by_hand(NAMESPACE, image, event["time"], "1", BLOCKED)
 

@@ -1,8 +1,9 @@
--- Applies one partition's events to their cases and records what that decides, in one atomic step.
+-- Applies events to their cases and records what that decides, in one atomic step: all of a batch on
+-- one server, those of one partition at a time on a Cluster.
 -- Idempotent: applying an event again changes nothing. `domain/policy.py` states the same rules plainly.
 --
--- KEYS[1]   the partition's outbox (ZSET: frozen decision -> when to try to publish it next)
--- KEYS[2..] the cases of the batch, each once; the packed layout is described in store/layout.py
+-- KEYS[1..o] the outboxes of the partitions (ZSET: frozen decision -> when to try to publish it next)
+-- KEYS[o+1..] the cases, each once; the packed layout is described in store/layout.py
 -- ARGV[1]   now, milliseconds
 -- ARGV[2]   block threshold
 -- ARGV[3]   report window, milliseconds
@@ -12,8 +13,10 @@
 -- ARGV[7]   hash of the policy
 -- ARGV[8]   "1" where the batch may have been applied before
 -- ARGV[9]   bytes of a case's key before the image id
--- ARGV[10]  events, packed: case index 2, flags 1 (1 retraction, 2 grouped), time 6, digest 8, group 8, reason index 2
--- ARGV[11..] the reasons that the events name
+-- ARGV[10]  o, how many of the keys are outboxes
+-- ARGV[11]  events, packed: case 2, outbox 1, retraction 1, time 6, digest 8, group 8 (zeros: none), reason 2;
+--           case, outbox and reason by their number among the keys and arguments, from 1
+-- ARGV[12..] the reasons that the events name
 --
 -- Returns { outcomes, event, decision, event, decision, ... }: one letter an event (c counted, d duplicate,
 -- b already blocked, l late, r retracted, t retracted before, s stale, h held); then each decision with
@@ -24,7 +27,7 @@ local pack, unpack_from = struct.pack, struct.unpack
 
 local HEAD, HEAD_BYTES = "<BI6I6I6I2", 21
 local EXTRA, EXTRA_BYTES = "<I4I6", 10
-local EVENT, EVENT_BYTES = "<I2BI6c8c8I2", 27
+local EVENT, EVENT_BYTES = "<I2BBI6c8c8I2", 28
 local DECIDED, BLOCKED, GROUPED = 1, 2, 4
 local UNSPECIFIED, TOMBSTONE, OTHER = 0, 254, 255
 local NO_GROUP = ("\0"):rep(8)
@@ -33,10 +36,10 @@ local UNSETTLED_AT_MOST = 1000
 
 local now, threshold, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local most_records = 8 * threshold + 64
-local key_prefix = tonumber(ARGV[9])
-local events = ARGV[10]
+local key_prefix, outboxes = tonumber(ARGV[9]), tonumber(ARGV[10])
+local events = ARGV[11]
 
-local cases = redis.call("MGET", unpack(KEYS, 2))
+local cases = redis.call("MGET", unpack(KEYS, outboxes + 1))
 local changed, decided_now = {}, {}
 local reply, outcomes = { "" }, {}
 
@@ -130,25 +133,25 @@ local function store(i, flags, floor, first, last, score, extra, names, records)
   changed[i] = true
 end
 
-local function block(i, n, flags, first, last, score, extra, names, records, size)
+local function block(i, outbox, n, flags, first, last, score, extra, names, records, size)
   local revision, decided_at = 0, 0
   if extra ~= "" then revision, decided_at = unpack_from(EXTRA, extra) end
   revision, decided_at = revision + 1, math.max(now, decided_at + 1)
   local decision = cjson.encode({
-    image_id = sub(KEYS[i + 1], key_prefix + 1),
+    image_id = sub(KEYS[outboxes + i], key_prefix + 1),
     action = "block", revision = revision, decided_at = decided_at, state = "blocked",
     trigger = "threshold", automated = true, distinct_reporters = score, threshold = threshold,
     reasons = count_reasons(records, size, names),
     first_reported_at = first, last_reported_at = last, policy = ARGV[7],
   })
-  redis.call("ZADD", KEYS[1], ARGV[6], decision)
+  redis.call("ZADD", KEYS[outbox], ARGV[6], decision)
   reply[#reply + 1] = n
   reply[#reply + 1] = decision
   decided_now[decision] = true
   store(i, DECIDED + BLOCKED, last, 0, 0, 0, pack(EXTRA, revision, decided_at), "", "")
 end
 
-local function step(n, i, event_flags, time, digest, group, reason)
+local function step(n, i, outbox, retraction, time, digest, group, reason)
   local case = cases[i]
   local flags, floor, first, last, score, extra, names, records = 0, 0, 0, 0, 0, "", "", ""
   if case then
@@ -166,7 +169,6 @@ local function step(n, i, event_flags, time, digest, group, reason)
   end
   if time <= floor then return "l" end
 
-  local retraction = event_flags % 2 == 1
   local grouped = flags >= GROUPED
   local size = grouped and 23 or 15
   local at = position(records, size, digest)
@@ -231,7 +233,7 @@ local function step(n, i, event_flags, time, digest, group, reason)
   end
   if not retraction then outcome = score > before and "c" or "d" end
   if score >= threshold then
-    block(i, n, flags, first, last, score, extra, names, records, size)
+    block(i, outbox, n, flags, first, last, score, extra, names, records, size)
   else
     store(i, flags, floor, first, last, score, extra, names, records)
   end
@@ -241,20 +243,23 @@ end
 -- The batch -------------------------------------------------------------------------------------
 
 for n = 1, #events / EVENT_BYTES do
-  local i, event_flags, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
-  outcomes[n] = step(n, i, event_flags, time, digest, group, ARGV[10 + reason])
+  local i, outbox, retraction, time, digest, group, reason =
+    unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
+  outcomes[n] = step(n, i, outbox, retraction == 1, time, digest, group, ARGV[11 + reason])
 end
 
 for i in pairs(changed) do
   local expires = byte(cases[i], 1) % BLOCKED == DECIDED and ARGV[5] or ARGV[4]
-  redis.call("SET", KEYS[i + 1], cases[i], "PXAT", expires)
+  redis.call("SET", KEYS[outboxes + i], cases[i], "PXAT", expires)
 end
 
 if ARGV[8] == "1" then
-  for _, decision in ipairs(redis.call("ZRANGE", KEYS[1], 0, UNSETTLED_AT_MOST - 1)) do
-    if not decided_now[decision] then
-      reply[#reply + 1] = 0
-      reply[#reply + 1] = decision
+  for outbox = 1, outboxes do
+    for _, decision in ipairs(redis.call("ZRANGE", KEYS[outbox], 0, UNSETTLED_AT_MOST - 1)) do
+      if not decided_now[decision] then
+        reply[#reply + 1] = 0
+        reply[#reply + 1] = decision
+      end
     end
   end
 end

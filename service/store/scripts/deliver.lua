@@ -1,18 +1,24 @@
--- Publishes a decision and settles it in one step, where broker and store are the same Redis:
--- so it is stored in the stream exactly once, whoever else tries.
+-- Publishes decisions and settles them in one step, where broker and store are the same Redis: so each
+-- is stored in its stream exactly once, whoever else tries.
 --
--- KEYS[1] the partition's outbox
--- KEYS[2] the stream of the decision's channel
--- ARGV[1] the decision as it lies in the outbox
--- ARGV[2] the event's JSON
--- ARGV[3] entries of the stream before this id are trimmed; "" trims nothing
+-- KEYS[2n-1] the outbox of the n-th decision
+-- KEYS[2n]   the stream of its channel
+-- ARGV[1]    entries of the streams before this id are trimmed; "" trims nothing
+-- ARGV[2n]   the n-th decision as it lies in the outbox
+-- ARGV[2n+1] its event's JSON
 --
--- Returns 1 where it was published now, 0 where it had been settled before.
+-- Returns for each 1 where it was published now, 0 where it had been settled before.
 
-if redis.call("ZREM", KEYS[1], ARGV[1]) == 0 then return 0 end
-if ARGV[3] == "" then
-  redis.call("XADD", KEYS[2], "*", "__data__", ARGV[2])
-else
-  redis.call("XADD", KEYS[2], "MINID", "~", ARGV[3], "*", "__data__", ARGV[2])
+local published = {}
+for n = 1, #KEYS / 2 do
+  local stream, decision, event = KEYS[2 * n], ARGV[2 * n], ARGV[2 * n + 1]
+  published[n] = redis.call("ZREM", KEYS[2 * n - 1], decision)
+  if published[n] == 1 then
+    if ARGV[1] == "" then
+      redis.call("XADD", stream, "*", "__data__", event)
+    else
+      redis.call("XADD", stream, "MINID", "~", ARGV[1], "*", "__data__", event)
+    end
+  end
 end
-return 1
+return published

@@ -1,0 +1,61 @@
+"""The demo from end to end: a real server, the real service, and a judgement that can also be bad."""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import demo
+from tests.benchmarks.model import Expected, Message, count
+from tests.benchmarks.processes import Failed
+from tests.servers import RedisServers
+from tests.service_process import ServiceProcess
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _has_valkey(redis_servers: RedisServers) -> None:
+    redis_servers.engine("valkey")
+
+
+def test_exits_0_where_all_is_right(tmp_path: Path) -> None:
+    # An empty PATH: it needs no server but the one that comes with the environment.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.demo", "--reports", "500", "--rate", "0"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path), "TMPDIR": str(tmp_path), "MODERATION_BLOCK_THRESHOLD": "2"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Thanks for reporting!" in done.stdout
+    assert "Every image that had to be blocked was, once, and no other." in done.stdout
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []  # it cleans up after itself
+
+
+def test_exits_1_where_the_outcome_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one_more(messages: list[Message]) -> Expected:
+        expected = count(messages)
+        return dataclasses.replace(expected, must=expected.must | {"never-reported"})
+
+    monkeypatch.setattr(demo, "count", one_more)
+    assert demo.tell(500, 0, 7) == 1
+    assert "not blocked, though enough people reported it: never-reported" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_says_in_one_line_why_the_service_did_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "ServiceProcess", functools.partial(ServiceProcess, module="tests.no_such"))
+    with pytest.raises(Failed, match=r"ended with 1 .*No module named tests\.no_such$"):
+        demo.tell(500, 0, 7)
