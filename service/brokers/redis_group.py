@@ -182,9 +182,10 @@ class Group:
             stream = await self._redis.xinfo_stream(self._stream)
             behind = stream["last-generated-id"] != group["last-delivered-id"]
             lag = max(0, stream["length"] - group["pending"]) if behind else 0
+        # Asked for on its own, so it may be empty by now.
+        oldest: Any = (await self._redis.xpending(self._stream, self._name))["min"]
         age = 0.0
-        if group["pending"]:
-            summary = await self._redis.xpending(self._stream, self._name)
+        if oldest is not None:
             seconds, _ = await self._redis.time()
-            age = max(0.0, seconds - int(summary["min"].partition(b"-")[0]) / 1000)
+            age = max(0.0, seconds - int(oldest.partition(b"-")[0]) / 1000)
         return Figures(int(lag), int(group["pending"]), age)

@@ -147,3 +147,12 @@ def test_an_entry_becomes_a_message(fields: list[bytes], body: bytes, headers: d
     message = raw_message(STREAM, b"1795500000000-7", fields)
     assert (message.body, dict(message.headers)) == (body, headers)
     assert (message.position, message.arrived) == ("1795500000000-7", 1_795_500_000_000)
+
+
+async def test_the_figures_of_a_group_under_way(redis: Any, group: Group) -> None:
+    await add(redis, 3)
+    assert await group.figures() == (3, 0, 0.0)
+    await read(redis, "host-1-0", 2)
+    lag, pending, age = await group.figures()
+    assert (lag, pending) == (1, 2)
+    assert 0 <= age < 5
