@@ -41,7 +41,7 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@touch $@
 	@echo "$(VENV) is ready: $(BIN)/image-moderation --help"
 
-demo: setup ## the whole story on one page in the browser, with made-up visitors
+demo: setup ## a realistic sample through the real service, checked against a count of its own
 	$(BIN)/python -m tests.benchmarks.demo $(ARGS)
 
 run: setup ## the service with a private Redis or Valkey of its own

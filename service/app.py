@@ -91,7 +91,7 @@ class App:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_every(period, call)) for period, call in loops]
+                tasks = [group.create_task(_every(period, call, stop)) for period, call in loops]
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
@@ -195,14 +195,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-async def _every(period: float, call: Callable[[], Awaitable[object]]) -> None:
+async def _every(period: float, call: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
     """Call again and again. A server that is away shows in the health; anything else ends the process."""
-    while True:
+    while not stop.is_set():  # beside being cancelled, which a library on the way may swallow
         try:
             await call()
         except Unavailable as error:
             log.debug("loop_waits", error=str(error))
-        await asyncio.sleep(period)
+        await _sleep(period, stop)
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:

@@ -19,6 +19,8 @@ class Outbox:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        # Bound once: resolving the module's logger anew costs as much as a line itself.
+        self._log = log.bind()
 
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         """Publish and settle, in the given order. See `intake.ports.Outbox`."""
@@ -37,7 +39,7 @@ class Outbox:
         since = publication.entry.arrived if publication.entry.arrived is not None else decision.decided_at
         self._metrics.decision(decision.action, decision.trigger)
         self._metrics.decision_latency(max(0, now - since) / 1000)
-        log.info(
+        self._log.info(
             "decision",
             action=decision.action,
             image_id=decision.image_id,
