@@ -29,7 +29,8 @@ from service.redis_connection import SOCKET_TIMEOUT, connection_class
 
 Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
 
-LANES = 4
+LANES = 8
+"""Readers of one process: so many that one always has a batch to parse while others wait for the server."""
 POLL = 1000
 """Milliseconds that a reader waits for entries; must stay well under the socket's timeout."""
 SENT_MARKER = 86_400

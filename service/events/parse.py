@@ -11,7 +11,7 @@ from service.domain.report import UNSPECIFIED, Report
 from service.events.models import INCOMING, REPORTED_TYPES, RETRACTED
 
 # Past the adapter's own method, which only passes its options on.
-_validate = INCOMING.validator.validate_python
+_validate_json = INCOMING.validator.validate_json
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STAMP = 1_420_070_400_000
 _DAY = 86_400_000
@@ -55,7 +55,9 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
     if len(body) > max_bytes:
         raise Malformed("too_large", f"{len(body)} bytes, at most {max_bytes} are taken")
     try:
-        event: Any = _validate(from_json(body, allow_inf_nan=False))
+        if b"NaN" in body or b"Infinity" in body:
+            from_json(body, allow_inf_nan=False)  # the validator's own reader takes them for numbers
+        event: Any = _validate_json(body)
     except ValueError as error:
         raise _malformed(body, error) from None
     stamp = message.arrived
@@ -93,9 +95,10 @@ def _malformed(body: bytes, error: ValueError) -> Malformed:
         return Malformed("not_utf8", f"byte {undecodable.start} is not UTF-8")
     if body.startswith(b"\xef\xbb\xbf"):
         return Malformed("not_json", "it begins with a byte-order mark")
-    if not isinstance(error, ValidationError):
-        return Malformed("not_json", _first_line(str(error)))
-    document = from_json(body, allow_inf_nan=False)
+    try:
+        document = from_json(body, allow_inf_nan=False)
+    except ValueError as broken:
+        return Malformed("not_json", _first_line(str(broken)))
     if not isinstance(document, dict):
         return Malformed("not_an_event", f"a JSON {_json_type(document)}, not an object")
     missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
@@ -107,6 +110,8 @@ def _malformed(body: bytes, error: ValueError) -> Malformed:
         return Malformed("invalid", "type: Input should be a valid string")
     if document["type"] not in REPORTED_TYPES:
         return Malformed("unknown_type", f"type: takes {' or '.join(sorted(REPORTED_TYPES))}")
+    if not isinstance(error, ValidationError):
+        raise error
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return Malformed("invalid", "; ".join(_explain(detail) for detail in details[:5]))
 
