@@ -80,19 +80,22 @@ def stamp(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def sample(size: int, *, seed: int, now: int, malformed: float = 0.01) -> list[Message]:
+def sample(
+    size: int, *, seed: int, now: int, malformed: float = 0.01, images: int = 600, people: int = 500
+) -> list[Message]:
     """About `size` messages of the hour before `now` (milliseconds), as a site sends them.
 
     A few images get most of the reports, most get one or two. People report again, producers send
     again, some take their report back, some share a device, a few devices gang up on an image, and a
     share of `malformed` messages can't be understood. Retractions keep to images that would not be
     blocked without them either, and to those that more than twice the threshold still stand against,
-    so that only one outcome is right.
+    so that only one outcome is right. `images` and `people` are at most so many.
     """
     rng = random.Random(seed)
     sender = Sender(rng, now - 3_600_000, 3_599_000)
-    groups = _groups([f"user-{n}" for n in range(max(60, min(500, size // 10)))])
-    pairs = _draw(rng, round(size * (1 - _AGAIN - _REDELIVERED - _RETRACTED - malformed)), groups)
+    groups = _groups([f"user-{n}" for n in range(max(60, min(people, size // 10)))])
+    count = round(size * (1 - _AGAIN - _REDELIVERED - _RETRACTED - malformed))
+    pairs = _draw(rng, count, groups, images)
     events, seen = [], set[Pair]()
     for number, pair in enumerate(pairs):
         at = (number + rng.random()) / len(pairs)
@@ -124,10 +127,10 @@ def _groups(people: Sequence[str]) -> dict[str, str | None]:
     }
 
 
-def _draw(rng: random.Random, count: int, groups: dict[str, str | None]) -> list[Pair]:
+def _draw(rng: random.Random, count: int, groups: dict[str, str | None], images: int) -> list[Pair]:
     """Who reports what, in order. Zipf-like in the images, even in the people."""
     people = list(groups)
-    names = [f"img-{n}" for n in range(max(40, min(600, count // 8)))]
+    names = [f"img-{n}" for n in range(max(40, min(images, count // 8)))]
     weights = list(accumulate(1 / (rank + 1) for rank in range(len(names))))
     ranked = rng.sample(names, len(names))
     drawn = [Pair(image, rng.choice(people)) for image in rng.choices(ranked, cum_weights=weights, k=count)]

@@ -15,10 +15,12 @@ REPORTED, BLOCKED, DEAD = "image.reported", "image.blocked", "image.dead-letter"
 
 
 def make_sample(
-    size: int = 1_500, *, seed: int = 7, malformed: float = 0.02
+    size: int = 1_500, *, seed: int = 7, malformed: float = 0.02, images: int = 600, people: int = 500
 ) -> tuple[list[Message], Expected]:
     """A realistic sample and what must come of it, which is one answer."""
-    messages = sample(size, seed=seed, now=int(time.time() * 1000), malformed=malformed)
+    messages = sample(
+        size, seed=seed, now=int(time.time() * 1000), malformed=malformed, images=images, people=people
+    )
     expected = count(messages)
     assert expected.exact
     return messages, expected

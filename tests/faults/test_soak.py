@@ -90,7 +90,7 @@ def report(client: Any, messages: list[Message], seconds: float, kills: int) -> 
 
 def test_a_hundred_thousand_reports(server: EmbeddedRedis, tmp_path: Path) -> None:
     client = connect(server)
-    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01)
+    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01, images=8_000, people=4_000)
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url}):
         started = time.monotonic()
         for _ in publish(client, messages):
@@ -104,7 +104,7 @@ def test_a_hundred_thousand_reports(server: EmbeddedRedis, tmp_path: Path) -> No
 def test_a_hundred_thousand_reports_under_kills(server: EmbeddedRedis, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     client = connect(server)
-    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01)
+    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01, images=8_000, people=4_000)
     producer = Producer(server, messages, rate=SIZE / 40)
     service = ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url})
     started = time.monotonic()
