@@ -11,9 +11,9 @@ from faststream.redis.prometheus import RedisPrometheusMiddleware
 
 from service import __version__
 from service.brokers.asyncapi import document
-from service.brokers.redis import RedisTransport
+from service.brokers.redis import LANES, RedisTransport
 from service.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
-from service.events.models import REPORTED_CHANNEL
+from service.events.models import REPORTED_CHANNEL, REVIEWED_CHANNEL
 from service.intake.intake import Intake
 from service.outbox.outbox import BrokerSink, Outbox
 from service.redis_connection import Client, close, connect, connect_one
@@ -86,6 +86,7 @@ class App:
             (1.0, self._watch_broker),
             (1.0, self._watch_readers),
             (1.0, self._sweep),
+            (1.0, self._tick),
             (2.0, self._reclaim),
             (5.0, self.transport.tidy),
         )
@@ -111,12 +112,14 @@ class App:
         try:
             await self.store.check()
             pending, oldest = await self.store.outbox_size()
+            asked_at = await self.store.oldest_review()
         except StoreUnavailable as error:
             self.health.set("store", ok=False, why=str(error))
             return
         self.health.set("store", ok=True)
         age = 0.0 if oldest is None else max(0.0, (clock() - oldest) / 1000)
         self.metrics.outbox(pending, age)
+        self.metrics.review_age(0.0 if asked_at is None else max(0.0, (clock() - asked_at) / 1000))
         self.health.set("outbox", ok=age < OUTBOX_PATIENCE, why="decisions wait to be published")
 
     async def _watch_broker(self) -> None:
@@ -140,6 +143,12 @@ class App:
         if self.health.ok("store"):
             await self.outbox.sweep()
 
+    async def _tick(self) -> None:
+        if self.settings.review_grace and self.health.ok("store"):
+            ticks = await self.store.take_due()
+            if ticks:
+                await self.intake.tick(ticks)
+
     async def _reclaim(self) -> None:
         # Each claim counts as a delivery, so nothing is claimed that could not be worked on now: an
         # outage must not park messages as delivered too often.
@@ -158,7 +167,7 @@ def build(settings: Settings) -> App:
     transport = RedisTransport(
         broker_client,
         settings.broker_address,
-        channel=REPORTED_CHANNEL,
+        channels={REPORTED_CHANNEL: LANES, REVIEWED_CHANNEL: 1},
         group=settings.consumer_group,
         consumer=settings.consumer_name,
         batch_size=settings.batch_size,

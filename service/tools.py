@@ -11,6 +11,7 @@ from service.brokers.redis_tools import RedisTools
 from service.domain.policy import Policy
 from service.redis_connection import Client, close, connect, connect_one
 from service.settings import Settings, milliseconds
+from service.store.census import Census
 from service.store.redis_store import Lifetimes, RedisStore
 
 
@@ -21,7 +22,17 @@ def clock() -> int:
 
 def policy(settings: Settings) -> Policy:
     """The rule that these settings configure."""
-    return Policy(settings.block_threshold, milliseconds(settings.report_window))
+    grace = settings.review_grace
+    return Policy(
+        block_threshold=settings.block_threshold,
+        report_window=milliseconds(settings.report_window),
+        immunity=milliseconds(settings.immunity),
+        review_threshold=settings.review_threshold or 0,
+        review_grace=0 if grace is None else milliseconds(grace),
+        urgent_reasons=frozenset(settings.urgent_reasons),
+        max_blocks_per_hour=settings.max_blocks_per_hour or 0,
+        shadow=settings.mode == "shadow",
+    )
 
 
 def make_store(
@@ -63,6 +74,16 @@ async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
     client = connect(settings.store_address)
     try:
         yield make_store(settings, client)
+    finally:
+        await close(client)
+
+
+@asynccontextmanager
+async def census(settings: Settings) -> AsyncIterator[Census]:
+    """All cases, to look through and to forget."""
+    client = connect(settings.store_address)
+    try:
+        yield Census(client, settings.key_prefix)
     finally:
         await close(client)
 

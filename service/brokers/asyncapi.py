@@ -21,10 +21,19 @@ from service.events.models import (
     REPORTED,
     REPORTED_CHANNEL,
     RETRACTED,
+    REVIEW_CHANNEL,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    REVIEWED_CHANNEL,
+    UNBLOCKED,
+    UNBLOCKED_CHANNEL,
     Blocked,
     ParkedLetter,
     Reported,
     Retracted,
+    Reviewed,
+    ReviewRequested,
+    Unblocked,
 )
 from service.events.schemas import EVENTS, components
 
@@ -43,12 +52,19 @@ _SERVER = {
 }
 _MESSAGES = {
     REPORTED_CHANNEL: (REPORTED, RETRACTED),
+    REVIEWED_CHANNEL: (REVIEWED,),
     BLOCKED_CHANNEL: (BLOCKED,),
+    UNBLOCKED_CHANNEL: (UNBLOCKED,),
+    REVIEW_CHANNEL: (REVIEW_REQUESTED,),
     DEAD_LETTER_CHANNEL: (DEAD_LETTER,),
 }
 _CHANNELS = {
     REPORTED_CHANNEL: "Reports of images, and their retractions. In any order, any number of times.",
-    BLOCKED_CHANNEL: "Images to block. Apply one if its `decided_at` is newer than the last for that image.",
+    REVIEWED_CHANNEL: "Moderators' verdicts on images. In any order, any number of times.",
+    BLOCKED_CHANNEL: "Images to block. Apply one if its `decided_at` is newer than the last applied of "
+    "`image.blocked` and `image.unblocked` for that image.",
+    UNBLOCKED_CHANNEL: "Images to show again. Apply one by the same rule as a block.",
+    REVIEW_CHANNEL: "Images that a moderator should look at. They change nothing for whoever shows images.",
     DEAD_LETTER_CHANNEL: "Messages that could not be understood, each kept whole with the reason why.",
 }
 
@@ -80,7 +96,19 @@ def _declared() -> RedisBroker:
     async def receive(event: Reported | Retracted) -> None:
         raise NotImplementedError
 
-    for channel, event in ((BLOCKED_CHANNEL, Blocked), (DEAD_LETTER_CHANNEL, ParkedLetter)):
+    @broker.subscriber(
+        stream=StreamSub(REVIEWED_CHANNEL), title=REVIEWED_CHANNEL, description=_CHANNELS[REVIEWED_CHANNEL]
+    )
+    async def judge(event: Reviewed) -> None:
+        raise NotImplementedError
+
+    sent: dict[str, Any] = {
+        BLOCKED_CHANNEL: Blocked,
+        UNBLOCKED_CHANNEL: Unblocked,
+        REVIEW_CHANNEL: ReviewRequested,
+        DEAD_LETTER_CHANNEL: ParkedLetter,
+    }
+    for channel, event in sent.items():
         broker.publisher(stream=channel, title=channel, description=_CHANNELS[channel], schema=event)
     return broker
 

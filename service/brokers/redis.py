@@ -1,13 +1,14 @@
-"""Redis Streams: reports arrive on a stream through a consumer group, decisions leave on streams.
+"""Redis Streams: reports and verdicts arrive on streams through a consumer group, decisions leave on streams.
 
 FastStream reads, several readers (lanes) at once, so that reading, parsing and writing overlap; each
 hands its whole batch of raw entries through. What FastStream does not do is in `redis_group`: taking
-back what dead replicas left, trimming, removing idle consumers, and the figures of the group.
+back what dead replicas left, trimming, removing idle consumers, and the figures of a group. There is one
+group a stream, all of the same name, and what is done is done for each.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -19,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.brokers.redis_errors import errors
-from service.brokers.redis_group import Figures, Group, raw_message, take_raw_entries
+from service.brokers.redis_group import Figures, Group, raw_message, take_raw_entries, together
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
 from service.domain.message import DeadLetter, RawMessage
@@ -30,7 +31,7 @@ from service.redis_connection import SOCKET_TIMEOUT, connection_class
 Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
 
 LANES = 8
-"""Readers of one process: so many that one always has a batch to parse while others wait for the server."""
+"""Readers of a busy channel: so many that one always has a batch to parse while others wait."""
 POLL = 1000
 """Milliseconds that a reader waits for entries; must stay well under the socket's timeout."""
 SENT_MARKER = 86_400
@@ -64,7 +65,7 @@ class RedisTransport:
         redis: Redis,
         url: str,
         *,
-        channel: str,
+        channels: Mapping[str, int],
         group: str,
         consumer: str,
         batch_size: int,
@@ -73,9 +74,12 @@ class RedisTransport:
         decision_retention: int | None = None,
         middlewares: Sequence[Any] = (),
     ) -> None:
-        """`redis` serves everything but reading. Retentions are in milliseconds."""
+        """`channels` says how many readers each has. `redis` serves everything but reading.
+
+        Retentions are in milliseconds.
+        """
         self._redis = redis
-        self._group = Group(redis, channel, group, consumer)
+        self._groups = {channel: Group(redis, channel, group, consumer) for channel in channels}
         self._clock = clock
         self._dead_letter_retention = dead_letter_retention
         self._decision_retention = decision_retention
@@ -93,23 +97,29 @@ class RedisTransport:
             middlewares=middlewares,
             protocol="redis",
         )
-        readers = [f"{consumer}-{lane}" for lane in range(LANES)]
-        self._consumers = [*readers, f"{consumer}-reclaim"]
-        for name in readers:
-            self._broker.subscriber(
-                stream=StreamSub(
-                    channel,
-                    group=group,
-                    consumer=name,
-                    batch=True,
-                    max_records=batch_size,
-                    polling_interval=POLL,
-                    last_id=">",
-                ),
-                ack_policy=AckPolicy.MANUAL,
-                parser=_as_read,
-                decoder=_as_raw_messages,
-            )(self._handle)
+        self._consumers: list[tuple[Group, str]] = []
+        self._readers: list[tuple[Group, Any]] = []
+        for channel, lanes in channels.items():
+            one = self._groups[channel]
+            names = [f"{consumer}-{lane}" for lane in range(lanes)]
+            self._consumers += [(one, name) for name in (*names, f"{consumer}-reclaim")]
+            for name in names:
+                subscriber = self._broker.subscriber(
+                    stream=StreamSub(
+                        channel,
+                        group=group,
+                        consumer=name,
+                        batch=True,
+                        max_records=batch_size,
+                        polling_interval=POLL,
+                        last_id=">",
+                    ),
+                    ack_policy=AckPolicy.MANUAL,
+                    parser=_as_read,
+                    decoder=_as_raw_messages,
+                )
+                subscriber(self._handle)
+                self._readers.append((one, subscriber))
 
     async def start(self, handler: Handler) -> None:
         """Begin to read; `handler` takes each batch and returns once it is acked.
@@ -119,12 +129,13 @@ class RedisTransport:
         """
         self._handler = handler
         async with errors():
-            await self._group.create()
+            for group in self._groups.values():
+                await group.create()
             take_raw_entries(await self._broker.connect())
             await self._broker.start()
 
     async def _handle(self, messages: list[RawMessage]) -> None:
-        with self._group.in_hand(messages):
+        with self._groups[messages[0].channel].in_hand(messages):
             await self._handler(messages)
 
     async def revive(self) -> None:
@@ -133,13 +144,13 @@ class RedisTransport:
         Raises:
             BrokerUnavailable: they can't be restarted now; call again.
         """
-        for subscriber in self._broker.subscribers:
-            tasks: list[asyncio.Task[Any]] = subscriber.tasks  # type: ignore[attr-defined]
+        for group, subscriber in self._readers:
+            tasks: list[asyncio.Task[Any]] = subscriber.tasks
             if subscriber.running and tasks and not any(task.done() for task in tasks):
                 continue
             log.warning("reader_restarted", why=_why_died(tasks))
             async with errors():
-                await self._group.create()
+                await group.create()
                 await subscriber.stop()
                 try:
                     await subscriber.start()
@@ -149,7 +160,8 @@ class RedisTransport:
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`."""
         async with errors():
-            await self._group.ack([message.position for message in messages])
+            group = self._groups[messages[0].channel]
+            await group.ack([message.position for message in messages])
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """See `intake.ports.Source`."""
@@ -183,32 +195,35 @@ class RedisTransport:
         Raises:
             BrokerUnavailable: call again.
         """
-        while True:
-            async with errors():
-                messages = await self._group.claim()
-            if not messages:
-                return
-            log.info("reclaimed", messages=len(messages), most_deliveries=max(m.deliveries for m in messages))
-            await self._handle(messages)
+        for channel, group in self._groups.items():
+            while messages := await self._claim(group):
+                most = max(message.deliveries for message in messages)
+                log.info("reclaimed", channel=channel, messages=len(messages), most_deliveries=most)
+                await self._handle(messages)
+
+    async def _claim(self, group: Group) -> list[RawMessage]:
+        async with errors():
+            return await group.claim()
 
     async def tidy(self) -> None:
-        """Trim the stream of what every group has acked, and remove consumers long gone.
+        """Trim the streams of what every group has acked, and remove consumers long gone.
 
         Raises:
             BrokerUnavailable: call again.
         """
         async with errors():
-            await self._group.trim()
-            await self._group.remove_idle_consumers()
+            for group in self._groups.values():
+                await group.trim()
+                await group.remove_idle_consumers()
 
     async def figures(self) -> Figures:
-        """How far behind the group is.
+        """How far behind the groups are together.
 
         Raises:
             BrokerUnavailable: unknown now.
         """
         async with errors():
-            return await self._group.figures()
+            return together([await group.figures() for group in self._groups.values()])
 
     async def stop(self, patience: float) -> None:
         """Stop reading, let batches in hand finish for `patience` seconds, and work on what a reader
@@ -218,15 +233,16 @@ class RedisTransport:
         try:
             async with asyncio.timeout(patience):
                 await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
-                for consumer in self._consumers:
-                    await self._finish(consumer)
-                await self._group.leave()
+                for group, consumer in self._consumers:
+                    await self._finish(group, consumer)
+                for group in self._groups.values():
+                    await group.leave()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("drain_incomplete", error=f"{type(error).__name__}: {error}")
         await self._broker.stop()
 
-    async def _finish(self, consumer: str) -> None:
-        while messages := await self._group.own_pending(consumer):
+    async def _finish(self, group: Group, consumer: str) -> None:
+        while messages := await group.own_pending(consumer):
             await self._handle(messages)
 
 

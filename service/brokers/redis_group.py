@@ -37,6 +37,12 @@ class Figures(NamedTuple):
     """Seconds since the oldest pending entry entered the stream; 0 without one."""
 
 
+def together(figures: Sequence[Figures]) -> Figures:
+    """Return the figures of several groups as if they were one."""
+    lags, pending, ages = zip(*figures, strict=True)
+    return Figures(sum(lags), sum(pending), max(ages))
+
+
 def take_raw_entries(redis: Redis) -> None:
     """Make a client give entries as the server sends them, `[id, [name, value, …]]`.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.explanation import explain, time_of
+from service.cli.explanation import explain, immune_until, time_of, what, withheld_until
 from service.cli.output import Failed, Json, encodable, plain, say, say_json, table
 from service.domain.case import Case
 from service.domain.decision import Decision, State
@@ -30,9 +30,10 @@ def inspect(
     settings = Settings.load()
     case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
     rule = policy(settings)
-    explanation = explain(image, case, waiting, rule, clock())
+    now = clock()
+    explanation = explain(image, case, waiting, rule, now)
     if as_json:
-        say_json(_facts(image, case, waiting, rule) | {"explanation": explanation})
+        say_json(_facts(image, case, waiting, rule, now) | {"explanation": explanation})
         return
     for line in explanation:
         say(plain(line))
@@ -62,7 +63,12 @@ def _reporters(case: Case) -> list[dict[str, str | None]]:
     ]
 
 
-def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy) -> dict[str, Any]:
+def _at(time: int | None) -> str | None:
+    """A time that may not be known."""
+    return time_of(time) if time else None
+
+
+def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy, now: int) -> dict[str, Any]:
     decided = case.revision > 0
     return {
         "image_id": image,
@@ -71,14 +77,24 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy) ->
         "blocked": case.state is State.BLOCKED,
         "revision": case.revision if decided else None,
         "decided_at": time_of(case.decided_at) if decided else None,
+        "decision": what(case) if decided else None,
+        "trigger": case.trigger,
+        "published": all(one.revision != case.revision for one in waiting) if decided else None,
         "waiting_in_outbox": [
             {"id": decision_id(one), "action": one.action, "revision": one.revision} for one in waiting
         ],
         "distinct_reporters": None if case.state is State.BLOCKED else case.score,
         "threshold": rule.block_threshold,
+        "review_threshold": rule.review_threshold or None,
         "policy": rule.hash,
-        "first_reported_at": time_of(case.first) if case.first else None,
-        "last_reported_at": time_of(case.last) if case.last else None,
+        "first_reported_at": _at(case.first),
+        "last_reported_at": _at(case.last),
+        "verdict": case.verdict,
+        "verdict_at": _at(case.verdict_time),
+        "immune_until": _at(immune_until(case, now)),
+        "review_asked_at": _at(case.asked_at),
+        "withheld_until": _at(withheld_until(case, rule)),
+        "shadow": {"blocked": case.shadow_blocked, "review_asked_at": _at(case.shadow_asked_at)},
         "retractions": sum(not record.stands for record in case.records.values()),
         "reporters": _reporters(case),
     }

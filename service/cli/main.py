@@ -10,11 +10,15 @@ from typer.main import get_command
 
 from service import __version__
 from service.cli import dead_letters
+from service.cli.blocked import blocked
 from service.cli.config import config
 from service.cli.contracts import contracts
+from service.cli.forget import forget
 from service.cli.inspect import inspect
 from service.cli.output import Failed, WrongCall, complain, explain_outage, plain, prepare, say
 from service.cli.report import report
+from service.cli.republish import republish
+from service.cli.review import review
 from service.cli.serve import serve
 from service.cli.watch import watch
 from service.domain.errors import Misconfigured, Unavailable
@@ -42,8 +46,12 @@ def _example(text: str) -> str:
 
 app.command(epilog=_example("serve --embedded"))(serve)
 app.command(epilog=_example("report img-42 --reporter user-7 --reason nudity"))(report)
+app.command(epilog=_example("review img-42 --verdict cleared --moderator mod-3"))(review)
 app.command(epilog=_example("watch --from-start --json"))(watch)
 app.command(epilog=_example("inspect img-42"))(inspect)
+app.command(epilog=_example("blocked --since 2h"))(blocked)
+app.command(epilog=_example("republish --since 2026-11-23T10:00:00Z"))(republish)
+app.command(epilog=_example("forget --image img-42"))(forget)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command(epilog=_example("config --json"))(config)
 app.command(epilog=_example("contracts --write"))(contracts)

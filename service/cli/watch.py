@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.output import note, plain, say
-from service.events.models import BLOCKED_CHANNEL
+from service.events.models import BLOCKED_CHANNEL, REVIEW_CHANNEL, UNBLOCKED_CHANNEL
 from service.settings import Settings
 from service.tools import broker_tools
 
-CHANNELS = (BLOCKED_CHANNEL,)
+CHANNELS = (BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL)
+ASKED = "review requested"
+"""Shown in place of the state, which such an event doesn't change."""
 
 
 def watch(
@@ -53,7 +55,7 @@ def _line(channel: str, position: str, body: bytes) -> str:
         facts = [
             data["decided_at"],
             data["image_id"],
-            data["state"],
+            ASKED if channel == REVIEW_CHANNEL else data["state"],
             f"revision {data['revision']}",
             f"by {data.get('trigger', '?')}",
             f"{data['distinct_reporters']} of {data['threshold']} reporters" if "threshold" in data else "",

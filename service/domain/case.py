@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from service.domain.decision import State
+from service.domain.decision import State, Trigger
 from service.domain.report import OTHER, UNSPECIFIED
 
 REASON_TABLE_BYTES = 240
@@ -40,6 +40,17 @@ class Case:
     score: int = 0
     revision: int = 0
     decided_at: int = 0
+    trigger: Trigger | None = None
+    """What brought the latest decision about."""
+    verdict: str | None = None
+    """`upheld` or `cleared`: the newest verdict by time."""
+    verdict_time: int = 0
+    asked_at: int = 0
+    """When a review was asked for in this round, by the service's clock; 0 if not."""
+    shadow_asked_at: int = 0
+    """The same, had it not been shadow mode."""
+    shadow_blocked: bool = False
+    """Shadow mode would have blocked in this round."""
     reasons: tuple[str, ...] = ()
     """The reasons named in this round, in order of arrival."""
     records: dict[str, Record] = field(default_factory=dict)

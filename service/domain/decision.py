@@ -12,12 +12,18 @@ class Action(StrEnum):
     """What other services are asked to do. Open: a later version may add one."""
 
     BLOCK = "block"
+    UNBLOCK = "unblock"
+    REQUEST_REVIEW = "request_review"
 
 
 class Trigger(StrEnum):
     """What brought the decision about. Open: a later version may add one."""
 
     THRESHOLD = "threshold"
+    MODERATOR = "moderator"
+    REVIEW_THRESHOLD = "review_threshold"
+    URGENT_REASON = "urgent_reason"
+    BREAKER = "breaker"
 
 
 class State(StrEnum):
@@ -45,8 +51,9 @@ class Decision:
     threshold: int
     reasons: Mapping[str, int]
     """Standing reporters by reason; sums to reporters, not to groups."""
-    first_reported_at: int
-    last_reported_at: int
+    first_reported_at: int | None
+    """None, like the next, where no report counts: a moderator's decision on an image nobody reported."""
+    last_reported_at: int | None
     policy: str
     """Short stable hash of the effective policy."""
 
@@ -78,3 +85,5 @@ class Applied(NamedTuple):
     """One a report, in the batch's order."""
     entries: Sequence[OutboxEntry]
     """Decisions to publish, in revision order for each image."""
+    shadow: Sequence[Decision] = ()
+    """What would have been decided, in shadow mode: to be counted and logged, never published."""

@@ -1,4 +1,4 @@
-"""What enters the policy: reports, retractions and what became of each.
+"""What enters the policy: reports, retractions, verdicts, ticks, and what became of each.
 
 Times are integers, milliseconds since 1970 UTC, everywhere inside the service.
 """
@@ -28,8 +28,28 @@ class Report(NamedTuple):
     """True where this withdraws the reporter's earlier report."""
 
 
+class Verdict(NamedTuple):
+    """A moderator's word on one image, which closes its case's current round."""
+
+    image_id: str
+    time: int
+    """When the moderator decided, never later than `arrived`."""
+    arrived: int
+    upheld: bool
+    """True: it is to be blocked. False: it is cleared."""
+
+
+class Tick(NamedTuple):
+    """A block that was withheld may be due by now: look at the case again."""
+
+    image_id: str
+
+
+Event = Report | Verdict | Tick
+
+
 class Outcome(StrEnum):
-    """What one report did to its case."""
+    """What one event did to its case."""
 
     COUNTED = "counted"
     """The score rose by one."""
@@ -43,6 +63,9 @@ class Outcome(StrEnum):
     RETRACTED_BEFORE = "retracted_before"
     """A report older than this reporter's retraction."""
     STALE = "stale"
-    """A retraction older than what stands."""
+    """A retraction or verdict older than what stands."""
     HELD = "held"
     """The case is full; only a case whose block is withheld can be."""
+    UPHELD = "upheld"
+    CLEARED = "cleared"
+    TICKED = "ticked"

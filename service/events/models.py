@@ -10,15 +10,24 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
 
 REPORTED_CHANNEL = "image.reported"
+REVIEWED_CHANNEL = "image.reviewed"
 BLOCKED_CHANNEL = "image.blocked"
+UNBLOCKED_CHANNEL = "image.unblocked"
+REVIEW_CHANNEL = "image.review-requested"
 DEAD_LETTER_CHANNEL = "image.dead-letter"
 
 REPORTED = "image.reported.v1"
 RETRACTED = "image.report-retracted.v1"
+REVIEWED = "image.reviewed.v1"
 BLOCKED = "image.blocked.v1"
+UNBLOCKED = "image.unblocked.v1"
+REVIEW_REQUESTED = "image.review-requested.v1"
 DEAD_LETTER = "image.dead-letter.v1"
 
 SOURCE = "/image-moderation"
+UPHELD, CLEARED = "upheld", "cleared"
+
+REASON_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 # No control character: they hide in logs and terminals and no identifier needs one.
 _PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -52,8 +61,13 @@ Group = Annotated[
 ]
 Reason = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"),
+    StringConstraints(pattern=REASON_PATTERN),
     Field(description="Why, in a word of the site's own; `unspecified` if absent.", examples=["nudity"]),
+]
+ModeratorId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256, pattern=_PLAIN),
+    Field(description="Who judged, by the site's own id. Checked and not kept.", examples=["mod-3"]),
 ]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_PLAIN)]
 EventId = Annotated[
@@ -104,6 +118,17 @@ class RetractedData(TypedDict):
     reporter_id: ReporterId
 
 
+class ReviewedData(TypedDict):
+    """A moderator's word on one image."""
+
+    image_id: ImageId
+    verdict: Annotated[
+        Literal["upheld", "cleared"],
+        Field(description="`upheld`: the image is to be blocked. `cleared`: it is not, for a while."),
+    ]
+    moderator_id: NotRequired[ModeratorId]
+
+
 class Reported(_Attributes):
     """A person reported an image."""
 
@@ -118,40 +143,88 @@ class Retracted(_Attributes):
     data: RetractedData
 
 
-class BlockedData(TypedDict):
-    """The decision and the facts it relied on."""
+class Reviewed(_Attributes):
+    """A moderator judged an image."""
 
-    image_id: Annotated[str, Field(description="The image to block.")]
+    type: Annotated[Literal["image.reviewed.v1"], Field(description="What happened.")]
+    data: ReviewedData
+
+
+class _Decided(TypedDict):
+    image_id: Annotated[str, Field(description="The image.")]
     revision: Annotated[int, Field(ge=1, description="1, 2, 3, … for one image; gaps are allowed.")]
-    state: Annotated[str, Field(description="The image's state after the decision: `blocked`. Open.")]
+    state: Annotated[
+        str, Field(description="The image's state after the decision: `blocked` or `open`. Open for more.")
+    ]
     decided_at: Annotated[Stamp, Field(description="Grows strictly per image; apply only a newer one.")]
     automated: Annotated[bool, Field(description="True where no person took the decision.")]
-    trigger: Annotated[str, Field(description="What brought it about: `threshold`. Open.")]
-    distinct_reporters: Annotated[
-        int, Field(ge=0, description="How many counted; all reporters of one group count once.")
+    trigger: Annotated[
+        str,
+        Field(
+            description="What brought it about: `threshold`, `moderator`, `review_threshold`, "
+            "`urgent_reason` or `breaker`. Open for more."
+        ),
     ]
-    threshold: Annotated[int, Field(ge=1, description="How many had to.")]
-    reasons: Annotated[
-        dict[str, int], Field(description="Reporters by reason; sums to reporters, not to groups.")
-    ]
-    first_reported_at: Annotated[Stamp, Field(description="The earliest report that counts.")]
-    last_reported_at: Annotated[Stamp, Field(description="The latest report that counts.")]
     policy: Annotated[str, Field(description="Short stable hash of the effective policy.")]
 
 
-class Blocked(TypedDict):
-    """An image is blocked from now on."""
+class BlockedData(_Decided):
+    """The decision and the facts it relied on."""
 
+    # These three are absent where a decision is published again: by then they are not kept.
+    distinct_reporters: NotRequired[
+        Annotated[int, Field(ge=0, description="How many counted; all reporters of one group count once.")]
+    ]
+    threshold: NotRequired[Annotated[int, Field(ge=1, description="How many block an image.")]]
+    reasons: NotRequired[
+        Annotated[dict[str, int], Field(description="Reporters by reason; sums to reporters, not to groups.")]
+    ]
+    first_reported_at: NotRequired[
+        Annotated[Stamp, Field(description="The earliest report that counts; absent where none does.")]
+    ]
+    last_reported_at: NotRequired[
+        Annotated[Stamp, Field(description="The latest report that counts; absent where none does.")]
+    ]
+
+
+class ReviewRequestedData(BlockedData):
+    """Why a person should look, and the facts so far."""
+
+
+class UnblockedData(_Decided):
+    """The decision."""
+
+
+class _Decision(TypedDict):
     specversion: Spec
     id: Annotated[
         str, Field(description="uuid5 of image id, decided_at, revision and type: one id, one content.")
     ]
     source: Sender
-    type: Annotated[Literal["image.blocked.v1"], Field(description="What happened.")]
     subject: Annotated[str, Field(description="The image id.")]
     time: Annotated[Stamp, Field(description="The same as `decided_at`.")]
     datacontenttype: ContentType
+
+
+class Blocked(_Decision):
+    """An image is blocked from now on."""
+
+    type: Annotated[Literal["image.blocked.v1"], Field(description="What happened.")]
     data: BlockedData
+
+
+class Unblocked(_Decision):
+    """An image is not blocked any more."""
+
+    type: Annotated[Literal["image.unblocked.v1"], Field(description="What happened.")]
+    data: UnblockedData
+
+
+class ReviewRequested(_Decision):
+    """A person should look at an image."""
+
+    type: Annotated[Literal["image.review-requested.v1"], Field(description="What happened.")]
+    data: ReviewRequestedData
 
 
 class DeadLetterData(TypedDict):
@@ -184,4 +257,6 @@ class ParkedLetter(TypedDict):
 Incoming = Annotated[Reported | Retracted, Field(discriminator="type")]
 
 INCOMING: TypeAdapter[Reported | Retracted] = TypeAdapter(Incoming)
+VERDICTS: TypeAdapter[Reviewed] = TypeAdapter(Reviewed)
 REPORTED_TYPES = frozenset({REPORTED, RETRACTED})
+REVIEWED_TYPES = frozenset({REVIEWED})

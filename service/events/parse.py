@@ -1,4 +1,4 @@
-"""A broker's message to a report. The only parser."""
+"""A broker's message to a report or a verdict. The only parser."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,11 +7,20 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from service.domain.message import RawMessage
-from service.domain.report import UNSPECIFIED, Report
-from service.events.models import INCOMING, REPORTED_TYPES, RETRACTED
+from service.domain.report import UNSPECIFIED, Report, Verdict
+from service.events.models import (
+    INCOMING,
+    REPORTED_TYPES,
+    RETRACTED,
+    REVIEWED_CHANNEL,
+    REVIEWED_TYPES,
+    UPHELD,
+    VERDICTS,
+)
 
-# Past the adapter's own method, which only passes its options on.
-_validate_json = INCOMING.validator.validate_json
+# Past the adapters' own methods, which only pass their options on.
+_report_of_json = INCOMING.validator.validate_json
+_verdict_of_json = VERDICTS.validator.validate_json
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STAMP = 1_420_070_400_000
 _DAY = 86_400_000
@@ -41,8 +50,8 @@ class Malformed(Exception):
         self.reason = reason
 
 
-def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
-    """Return the report that `message` carries.
+def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
+    """Return what `message` carries: a verdict on `image.reviewed`, a report elsewhere.
 
     `now` is the service's time in milliseconds, `max_bytes` the longest body taken.
 
@@ -50,6 +59,7 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
         Malformed: it carries none.
     """
     body = message.body
+    judges = message.channel == REVIEWED_CHANNEL
     if not body:
         raise Malformed("empty", "the message has no body")
     if len(body) > max_bytes:
@@ -57,9 +67,9 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
     try:
         if b"NaN" in body or b"Infinity" in body:
             from_json(body, allow_inf_nan=False)  # the validator's own reader takes them for numbers
-        event: Any = _validate_json(body)
+        event: Any = _verdict_of_json(body) if judges else _report_of_json(body)
     except ValueError as error:
-        raise _malformed(body, error) from None
+        raise _malformed(body, error, judges) from None
     stamp = message.arrived
     arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
     said = event.get("time")
@@ -67,6 +77,8 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report:
     if time > now + _DAY:
         raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")
     data = event["data"]
+    if judges:
+        return Verdict(data["image_id"], min(time, arrived), arrived, data["verdict"] == UPHELD)
     return Report(
         data["image_id"],
         data["reporter_id"],
@@ -87,7 +99,7 @@ def _milliseconds(text: str) -> int:
     return max(1, since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000)
 
 
-def _malformed(body: bytes, error: ValueError) -> Malformed:
+def _malformed(body: bytes, error: ValueError, judges: bool) -> Malformed:
     """Why a body was refused. Runs for malformed messages alone, so it may look again."""
     try:
         body.decode()
@@ -108,17 +120,19 @@ def _malformed(body: bytes, error: ValueError) -> Malformed:
         return Malformed("not_an_event", 'specversion: must be "1.0"')
     if not isinstance(document["type"], str):
         return Malformed("invalid", "type: Input should be a valid string")
-    if document["type"] not in REPORTED_TYPES:
-        return Malformed("unknown_type", f"type: takes {' or '.join(sorted(REPORTED_TYPES))}")
+    known = REVIEWED_TYPES if judges else REPORTED_TYPES
+    if document["type"] not in known:
+        return Malformed("unknown_type", f"type: takes {' or '.join(sorted(known))}")
     if not isinstance(error, ValidationError):
         raise error
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return Malformed("invalid", "; ".join(_explain(detail) for detail in details[:5]))
+    # The first place of a report is its union's tag, which says nothing that `type` does not.
+    tags = 0 if judges else 1
+    return Malformed("invalid", "; ".join(_explain(detail, tags) for detail in details[:5]))
 
 
-def _explain(detail: ErrorDetails) -> str:
-    # The first place is the union's tag, which says nothing that `type` does not.
-    place = ".".join(str(part) for part in detail["loc"][1:]) or "event"
+def _explain(detail: ErrorDetails, tags: int) -> str:
+    place = ".".join(str(part) for part in detail["loc"][tags:]) or "event"
     return f"{place}: {_first_line(detail['msg'])}"
 
 

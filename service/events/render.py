@@ -10,7 +10,21 @@ from pydantic_core import to_json
 
 from service.domain.decision import Action, Decision
 from service.domain.message import DeadLetter
-from service.events.models import BLOCKED, BLOCKED_CHANNEL, DEAD_LETTER, REPORTED, RETRACTED, SOURCE
+from service.events.models import (
+    BLOCKED,
+    BLOCKED_CHANNEL,
+    CLEARED,
+    DEAD_LETTER,
+    REPORTED,
+    RETRACTED,
+    REVIEW_CHANNEL,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    SOURCE,
+    UNBLOCKED,
+    UNBLOCKED_CHANNEL,
+    UPHELD,
+)
 
 NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
 """Of every event id this service makes; part of the contract."""
@@ -19,7 +33,11 @@ DEAD_LETTER_BODY_BYTES = 256 * 1024
 """As much of an original body is kept."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
-_TYPES = {Action.BLOCK: (BLOCKED_CHANNEL, BLOCKED)}
+_TYPES = {
+    Action.BLOCK: (BLOCKED_CHANNEL, BLOCKED),
+    Action.UNBLOCK: (UNBLOCKED_CHANNEL, UNBLOCKED),
+    Action.REQUEST_REVIEW: (REVIEW_CHANNEL, REVIEW_REQUESTED),
+}
 
 
 def stamp(milliseconds: int) -> str:
@@ -59,16 +77,24 @@ def decision_event(decision: Decision) -> tuple[str, bytes]:
                 "decided_at": decided_at,
                 "automated": decision.automated,
                 "trigger": decision.trigger,
-                "distinct_reporters": decision.distinct_reporters,
-                "threshold": decision.threshold,
-                # Sorted, for the store's script gives them in no order.
-                "reasons": dict(sorted(decision.reasons.items())),
-                "first_reported_at": stamp(decision.first_reported_at),
-                "last_reported_at": stamp(decision.last_reported_at),
+                **({} if decision.action is Action.UNBLOCK else _facts(decision)),
                 "policy": decision.policy,
             },
         }
     )
+
+
+def _facts(decision: Decision) -> dict[str, Any]:
+    """What a block or a request for review relied on."""
+    first, last = decision.first_reported_at, decision.last_reported_at
+    return {
+        "distinct_reporters": decision.distinct_reporters,
+        "threshold": decision.threshold,
+        # Sorted, for the store's script gives them in no order.
+        "reasons": dict(sorted(decision.reasons.items())),
+        **({} if first is None else {"first_reported_at": stamp(first)}),
+        **({} if last is None else {"last_reported_at": stamp(last)}),
+    }
 
 
 def dead_letter_id(channel: str, position: str) -> str:
@@ -125,6 +151,26 @@ def report_event(
             "id": event_id,
             "source": source,
             "type": RETRACTED if retract else REPORTED,
+            "time": stamp(time),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+    )
+
+
+def review_event(
+    *, event_id: str, source: str, time: int, image_id: str, upheld: bool, moderator_id: str | None = None
+) -> bytes:
+    """The event of a moderator's verdict, as a producer sends it."""
+    data = {"image_id": image_id, "verdict": UPHELD if upheld else CLEARED}
+    if moderator_id is not None:
+        data["moderator_id"] = moderator_id
+    return _json(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": source,
+            "type": REVIEWED,
             "time": stamp(time),
             "datacontenttype": "application/json",
             "data": data,

@@ -12,16 +12,25 @@ from service.events.models import (
     DEAD_LETTER,
     REPORTED,
     RETRACTED,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    UNBLOCKED,
     Blocked,
     ParkedLetter,
     Reported,
     Retracted,
+    Reviewed,
+    ReviewRequested,
+    Unblocked,
 )
 
 EVENTS: Mapping[str, Any] = {
     REPORTED: Reported,
     RETRACTED: Retracted,
+    REVIEWED: Reviewed,
     BLOCKED: Blocked,
+    UNBLOCKED: Unblocked,
+    REVIEW_REQUESTED: ReviewRequested,
     DEAD_LETTER: ParkedLetter,
 }
 """What each event type looks like."""

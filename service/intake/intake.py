@@ -7,9 +7,11 @@ from typing import TypeVar
 
 import structlog
 
+from service.domain.decision import Applied
 from service.domain.errors import Unavailable
 from service.domain.message import DeadLetter, RawMessage
-from service.domain.report import Report
+from service.domain.report import Report, Tick, Verdict
+from service.events.models import REVIEWED_CHANNEL
 from service.events.parse import Malformed, parse
 from service.intake.ports import Metrics, Outbox, Source, Store
 
@@ -58,36 +60,57 @@ class Intake:
             for message in messages:
                 await self.process([message])
             return
-        reports, letters = self._sort(messages)
+        events, letters = self._sort(messages)
         if letters:
             await self._persist("park", lambda _: self._source.park(letters))
         retried = any(message.deliveries > 1 for message in messages)
-        if reports:
+        if events:
             applied = await self._persist(
-                "apply", lambda attempt: self._store.apply(reports, retried=retried or attempt > 1)
+                "apply", lambda attempt: self._store.apply(events, retried=retried or attempt > 1)
             )
             await self._persist("ack", lambda _: self._source.ack(messages))
-            if applied.entries:
-                await self._persist("publish", lambda _: self._outbox.publish(applied.entries))
-            self._metrics.reports(Counter(applied.outcomes))
-            oldest = min(report.time for report in reports)
-            self._metrics.report_age((self._clock() - oldest) / 1000)
+            await self._publish(applied)
+            if messages[0].channel == REVIEWED_CHANNEL:
+                self._metrics.verdicts(Counter(applied.outcomes))
+            else:
+                self._metrics.reports(Counter(applied.outcomes))
+                oldest = min(event.time for event in events)
+                self._metrics.report_age((self._clock() - oldest) / 1000)
         else:
             await self._persist("ack", lambda _: self._source.ack(messages))
         for letter in letters:
             self._metrics.dead_letter(letter.reason)
         self._metrics.batch(len(messages))
 
-    def _sort(self, messages: Sequence[RawMessage]) -> tuple[list[Report], list[DeadLetter]]:
-        """Split a batch into reports and dead letters, each in the batch's order."""
-        reports: list[Report] = []
+    async def tick(self, ticks: Sequence[Tick]) -> None:
+        """Look again at cases whose withheld block is due, and publish what that decides."""
+        applied = await self._persist("apply", lambda attempt: self._store.apply(ticks, retried=attempt > 1))
+        await self._publish(applied)
+
+    async def _publish(self, applied: Applied) -> None:
+        if applied.entries:
+            await self._persist("publish", lambda _: self._outbox.publish(applied.entries))
+        # Nothing else will come of what shadow mode would have decided.
+        for decision in applied.shadow:
+            self._metrics.decision(decision.action, decision.trigger, "shadow")
+            log.info(
+                "shadow_decision",
+                action=decision.action,
+                image_id=decision.image_id,
+                trigger=decision.trigger,
+                distinct_reporters=decision.distinct_reporters,
+            )
+
+    def _sort(self, messages: Sequence[RawMessage]) -> tuple[list[Report | Verdict], list[DeadLetter]]:
+        """Split a batch into events and dead letters, each in the batch's order."""
+        events: list[Report | Verdict] = []
         letters: list[DeadLetter] = []
         now = self._clock()
         for message in messages:
             try:
                 if message.deliveries > self._max_deliveries:
                     raise Malformed("too_many_deliveries", f"delivered {message.deliveries} times")
-                reports.append(parse(message, now, self._max_event_bytes))
+                events.append(parse(message, now, self._max_event_bytes))
             except Malformed as malformed:
                 letters.append(DeadLetter(message, malformed.reason, str(malformed)))
             except Exception as error:
@@ -102,7 +125,7 @@ class Intake:
                 channel=letter.message.channel,
                 position=letter.message.position,
             )
-        return reports, letters
+        return events, letters
 
     async def _persist(self, what: str, call: Callable[[int], Awaitable[T]]) -> T:
         """Call with the number of the attempt until a server that is away has come back."""

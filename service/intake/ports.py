@@ -5,7 +5,7 @@ from typing import Protocol
 
 from service.domain.decision import Applied, OutboxEntry
 from service.domain.message import DeadLetter, RawMessage
-from service.domain.report import Report
+from service.domain.report import Report, Tick, Verdict
 
 
 class Source(Protocol):
@@ -29,12 +29,12 @@ class Source(Protocol):
 
 
 class Store(Protocol):
-    """Where reports become decisions."""
+    """Where reports and verdicts become decisions."""
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool) -> Applied:
+    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
         """Apply a batch to its cases, and put what that decides into the outbox, atomically a partition.
 
-        Idempotent: a report that was applied before changes nothing. With `retried` the batch may
+        Idempotent: an event that was applied before changes nothing. With `retried` the batch may
         have been applied before, and the result also holds what its partitions have decided and not
         settled, so that a decision whose reply was lost is published without waiting for a sweep.
 
@@ -59,6 +59,12 @@ class Metrics(Protocol):
 
     def reports(self, outcomes: Mapping[str, int]) -> None:
         """How many reports had which outcome."""
+
+    def verdicts(self, outcomes: Mapping[str, int]) -> None:
+        """How many verdicts had which outcome."""
+
+    def decision(self, action: str, trigger: str, mode: str) -> None:
+        """One decision was taken in a mode that publishes none."""
 
     def dead_letter(self, reason: str) -> None:
         """One message was parked."""

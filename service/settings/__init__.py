@@ -1,4 +1,4 @@
-"""Every MODERATION_* variable: read once, checked, frozen. Imports nothing of the project but domain.
+"""Every MODERATION_* variable: read once, checked, frozen. Of the project it knows what a reason is, no more.
 
 `values` parses and prints single values, `environment` finds them in an environment, `model` says what
 each variable takes. A new variable is one more field in `model.Settings`.

@@ -4,18 +4,20 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service.events.models import REASON_PATTERN
 from service.settings.environment import Found, SettingsError, find, variable
 from service.settings.values import check_address, format_duration, mask_address, parse_duration
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
+Mode: TypeAlias = Literal["live", "shadow"]
 
 BROKER_SCHEMES = ("redis", "rediss", "unix")
 STORE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
@@ -23,7 +25,7 @@ KEY_BYTES = (16, 64)
 """A key shorter than this can be guessed; BLAKE2b takes no longer one."""
 
 
-def _whole(default: int, low: int, high: int, note: str = "") -> Any:
+def _whole(default: int | None, low: int, high: int, note: str = "") -> Any:
     return Field(default, ge=low, le=high, description=f"a whole number from {low:,} to {high:,}{note}")
 
 
@@ -56,6 +58,17 @@ def _check_key(key: SecretStr) -> SecretStr:
     if not KEY_BYTES[0] <= size <= KEY_BYTES[1]:
         raise ValueError(f"it has {size:,} bytes")
     return key
+
+
+def _reasons(text: object) -> object:
+    """A list with commas, each reason once; spaces around them are nobody's meaning."""
+    if not isinstance(text, str):
+        return text
+    reasons = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for reason in reasons:
+        if not re.fullmatch(REASON_PATTERN, reason):
+            raise ValueError(f"{reason[:80]!a} is no reason that a report can have")
+    return reasons
 
 
 def _lower(text: object) -> object:
@@ -91,6 +104,14 @@ class Settings(BaseSettings):
     block_threshold: int = _whole(5, 1, 1_000)
     report_window: Duration = _duration("30d", "1s", "3650d")
     block_retention: Duration = _duration("365d", "1s", "36500d")
+    immunity: Duration = _duration("30d", "0s", "3650d")
+    review_threshold: int | None = _whole(None, 1, 999, ", below the block threshold")
+    review_grace: Duration | None = _duration(None, "1s", "365d")
+    urgent_reasons: Annotated[tuple[str, ...], BeforeValidator(_reasons)] = Field(
+        (), description="reasons with commas between them, each of 1 to 64 of a-z 0-9 . _ - : csam,terrorism"
+    )
+    max_blocks_per_hour: int | None = _whole(None, 1, 1_000_000)
+    mode: Annotated[Mode, BeforeValidator(_lower)] = Field("live", description="live or shadow")
     reporter_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = Field(
         None,
         description=(
@@ -152,12 +173,26 @@ class Settings(BaseSettings):
             for fault in error.errors(include_url=False, include_input=False):
                 name = str(fault["loc"][0])
                 found.errors.setdefault(name, _line(found, name, fault.get("ctx", {}).get("error")))
+        if settings is not None:
+            found.errors = dict(settings._contradictions()) | found.errors
         if settings is None or found.errors:
             unknown = [line for name, line in found.errors.items() if name not in cls.model_fields]
             raise SettingsError(
                 unknown + [found.errors[name] for name in cls.model_fields if name in found.errors]
             )
         return settings
+
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
+        """Give the line about each field that makes no sense beside another."""
+        threshold, reasons = variable("review_threshold"), variable("urgent_reasons")
+        if self.review_threshold is not None and self.review_threshold >= self.block_threshold:
+            blocks = f"{variable('block_threshold')} ({self.block_threshold})"
+            line = f"got {self.review_threshold}, which is not below {blocks}; takes fewer, or off"
+            yield "review_threshold", f"{threshold}: {line}"
+        if self.review_grace is not None and self.review_threshold is None and not self.urgent_reasons:
+            line = f"got {format_duration(self.review_grace)}, while nothing asks for a review"
+            takes = f"takes {threshold} or {reasons} beside it, or off"
+            yield "review_grace", f"{variable('review_grace')}: {line}; {takes}"
 
     @property
     def broker_address(self) -> str:
@@ -186,6 +221,8 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if isinstance(value, timedelta):
                 value = format_duration(value)
+            elif isinstance(value, tuple):
+                value = ",".join(value) or None
             elif isinstance(value, SecretStr):
                 value = "***" if name == "reporter_key" else mask_address(value.get_secret_value())
             shown[variable(name)] = value

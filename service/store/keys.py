@@ -2,6 +2,9 @@
 
 - `<prefix>:{pNN}:case:<image id>`: one image's case; expires once nothing could make it count again.
 - `<prefix>:{pNN}:outbox`: decisions not yet published; no TTL: it empties itself, and must not be lost.
+- `<prefix>:{pNN}:due`: images whose block waits; expires with the latest of their cases.
+- `<prefix>:{pNN}:reviews`: images whose review nobody has answered; likewise.
+- `<prefix>:breaker`: the automatic blocks of the last hour; expires an hour after the latest.
 - `<prefix>:reporter-key`: the digests' key or its fingerprint; no TTL: without it no reporter is recognised.
 """
 
@@ -20,9 +23,12 @@ class Keys:
     """Key names under one prefix, as bytes."""
 
     def __init__(self, prefix: str) -> None:
+        self.breaker = f"{prefix}:breaker".encode()
         self.reporter_key = f"{prefix}:reporter-key".encode()
         self.any_case = f"{prefix}:{{p*}}:case:*".encode()
         self.outboxes = tuple(f"{prefix}:{{p{n:02}}}:outbox".encode() for n in range(PARTITIONS))
+        self.due = tuple(f"{prefix}:{{p{n:02}}}:due".encode() for n in range(PARTITIONS))
+        self.reviews = tuple(f"{prefix}:{{p{n:02}}}:reviews".encode() for n in range(PARTITIONS))
         self.case_prefixes = tuple(f"{prefix}:{{p{n:02}}}:case:".encode() for n in range(PARTITIONS))
 
     def case(self, image_id: bytes) -> bytes:

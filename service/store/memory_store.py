@@ -6,9 +6,11 @@ Obeys the same contract suite as the store in Redis. Reporters are their plain i
 from collections.abc import Callable, Sequence
 
 from service.domain.case import Case
-from service.domain.decision import Applied, Decision, OutboxEntry
-from service.domain.policy import Policy, apply
-from service.domain.report import Outcome, Report
+from service.domain.decision import Action, Applied, Decision, OutboxEntry
+from service.domain.policy import Policy, Step, apply
+from service.domain.report import Event, Outcome, Tick
+
+HOUR = 3_600_000
 
 
 class MemoryStore:
@@ -20,30 +22,64 @@ class MemoryStore:
         self._lease = lease
         self._cases: dict[str, Case] = {}
         self._outbox: dict[bytes, tuple[int, OutboxEntry]] = {}
+        self._due: dict[str, int] = {}
+        self._blocks: list[int] = []
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
+    async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied:
         """Apply a batch. See `intake.ports.Store`."""
         now = self._clock()
         outcomes: list[Outcome] = []
         entries: list[OutboxEntry] = []
-        for report in reports:
-            step = apply(self._policy, self._cases.get(report.image_id, Case()), report, now)
-            self._cases[report.image_id] = step.case
+        shadow: list[Decision] = []
+        room = self._room(now)
+        for event in events:
+            case = self._cases.get(event.image_id, Case())
+            step = apply(self._policy, case, event, now, room)
+            self._cases[event.image_id] = step.case
             outcomes.append(step.outcome)
-            if step.decision is not None:
-                token = f"{report.image_id}\n{step.decision.decided_at}".encode()
-                entry = OutboxEntry(step.decision, token, report.arrived)
-                self._outbox[token] = (now + self._lease, entry)
-                entries.append(entry)
+            self._note_due(event, step)
+            if step.decision is not None and step.shadow:
+                shadow.append(step.decision)
+            elif step.decision is not None:
+                entries.append(self._take(event, step.decision, now))
+                if step.decision.action is Action.BLOCK and step.decision.automated:
+                    self._blocks.append(now)
+                    room = None if room is None else room - 1
         if retried:
-            images = {report.image_id for report in reports}
+            images = {event.image_id for event in events}
             entries += [
                 entry
                 for _, entry in self._outbox.values()
                 if entry.decision.image_id in images and entry not in entries
             ]
             entries.sort(key=lambda entry: entry.decision.decided_at)
-        return Applied(outcomes, entries)
+        return Applied(outcomes, entries, tuple(shadow))
+
+    def _room(self, now: int) -> int | None:
+        if not self._policy.max_blocks_per_hour:
+            return None
+        self._blocks = [at for at in self._blocks if at > now - HOUR]
+        return max(0, self._policy.max_blocks_per_hour - len(self._blocks))
+
+    def _note_due(self, event: Event, step: Step) -> None:
+        if isinstance(event, Tick):
+            self._due.pop(event.image_id, None)
+        if step.due is not None:
+            self._due[event.image_id] = step.due
+
+    def _take(self, event: Event, decision: Decision, now: int) -> OutboxEntry:
+        token = f"{decision.image_id}\n{decision.decided_at}".encode()
+        entry = OutboxEntry(decision, token, None if isinstance(event, Tick) else event.arrived)
+        self._outbox[token] = (now + self._lease, entry)
+        return entry
+
+    async def take_due(self, limit: int = 100) -> Sequence[Tick]:
+        """Return the images whose withheld block is due, and leave each to this caller for a while."""
+        now = self._clock()
+        due = [image for image, at in self._due.items() if at <= now][:limit]
+        for image in due:
+            self._due[image] = now + self._lease
+        return [Tick(image) for image in due]
 
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:
         """Take decisions that are overdue. See `outbox.ports.Store`."""

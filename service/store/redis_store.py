@@ -1,36 +1,33 @@
 """The store in Redis: cases and outboxes of 64 partitions, and one script call a batch."""
 
 import os
-import struct
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from pydantic_core import from_json
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from service.domain.case import Case
 from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
-from service.domain.errors import StoreUnavailable
 from service.domain.policy import Policy
-from service.domain.report import Outcome, Report
+from service.domain.report import Event, Outcome, Tick
 from service.redis_connection import Client
 from service.store import lua
+from service.store.batches import Call, sort_into_calls
 from service.store.checks import check_server
 from service.store.digests import Digests
-from service.store.keys import Keys, partition_of
+from service.store.keys import Keys
 from service.store.layout import decode
 from service.store.lua import Command
+from service.store.redis_errors import errors
 from service.store.reporter_key import agree_on_key, keep_record
 
 LATE_DELIVERY = 7 * 86_400_000
 """Milliseconds that a case outlives its window, for reports that were held up on the way."""
 
-_EVENT = struct.Struct("<HB?6s8s8sH")
+HOUR = 3_600_000
 _OUTCOMES = {
     ord("c"): Outcome.COUNTED,
     ord("d"): Outcome.DUPLICATE,
@@ -40,6 +37,9 @@ _OUTCOMES = {
     ord("t"): Outcome.RETRACTED_BEFORE,
     ord("s"): Outcome.STALE,
     ord("h"): Outcome.HELD,
+    ord("u"): Outcome.UPHELD,
+    ord("v"): Outcome.CLEARED,
+    ord("k"): Outcome.TICKED,
 }
 
 
@@ -53,19 +53,6 @@ class Lifetimes:
     """A decision belongs to whoever took it for so long; then a sweep may publish it."""
     stream: int | None = None
     """An entry of a decision stream; None keeps it for ever."""
-
-
-class _Call:
-    """The part of one batch that goes into one script call."""
-
-    __slots__ = ("cases", "events", "numbers", "outboxes", "reasons")
-
-    def __init__(self) -> None:
-        self.outboxes: dict[bytes, int] = {}
-        self.cases: dict[bytes, int] = {}
-        self.reasons: dict[str, int] = {}
-        self.events: list[bytes] = []
-        self.numbers: list[int] = []
 
 
 class RedisStore:
@@ -105,7 +92,7 @@ class RedisStore:
             Misconfigured: the server must not be used as it is set up.
             StoreUnavailable: call again.
         """
-        async with _errors():
+        async with errors():
             await check_server(self._redis)
             self._key_in_use = await agree_on_key(
                 self._redis, self._keys, self._reporter_key, self._random_bytes
@@ -119,80 +106,123 @@ class RedisStore:
             Misconfigured: somebody has started to use another key.
             StoreUnavailable: call again.
         """
-        async with _errors():
+        async with errors():
             configured = self._reporter_key is not None
             await keep_record(self._redis, self._keys, self._key_in_use, configured=configured)
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
+    async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied:
         """Apply a batch. See `intake.ports.Store`."""
-        calls = self._calls(reports)
-        commands = self._apply_commands(calls, retried=retried)
+        calls = sort_into_calls(
+            events,
+            keys=self._keys,
+            digests=self._digests,
+            urgent=self._policy.urgent_reasons,
+            one_call=self._one_server,
+        )
+        now = self._clock()
         started = perf_counter()
-        async with _errors():
+        async with errors():
+            room = await self._room(now) if self._policy.max_blocks_per_hour else None
+            commands = self._apply_commands(calls, now, room, retried=retried)
             replies = await lua.run(self._redis, commands)
         self._timer(perf_counter() - started)
-        outcomes: list[Outcome] = [Outcome.HELD] * len(reports)
+        outcomes: list[Outcome] = [Outcome.HELD] * len(events)
         entries: list[OutboxEntry] = []
+        shadow: list[Decision] = []
         for call, reply in zip(calls, replies, strict=True):
             for number, letter in zip(call.numbers, reply[0], strict=True):
                 outcomes[number] = _OUTCOMES[letter]
-            for event, token in zip(reply[1::2], reply[2::2], strict=True):
-                arrived = reports[call.numbers[event - 1]].arrived if event else None
+            for number, token in zip(reply[1::2], reply[2::2], strict=True):
+                if number < 0:
+                    shadow.append(_thaw(token))
+                    continue
+                event = events[call.numbers[number - 1]] if number else None
+                arrived = None if event is None or isinstance(event, Tick) else event.arrived
                 entries.append(OutboxEntry(_thaw(token), token, arrived))
         if retried:
             # What was found in the outboxes is older than what was decided now.
             entries.sort(key=lambda entry: entry.decision.decided_at)
-        return Applied(outcomes, entries)
+        if self._policy.max_blocks_per_hour:
+            async with errors():
+                await self._note_blocks(now, entries)
+        return Applied(outcomes, entries, tuple(shadow))
 
-    def _calls(self, reports: Sequence[Report]) -> Sequence[_Call]:
-        """Sort a batch into script calls: a single one, or on a Cluster one for each partition."""
-        calls: dict[int, _Call] = {}
-        reporter, group_of, pack = self._digests.reporter, self._digests.group, _EVENT.pack
-        prefixes, outboxes, one_call = self._keys.case_prefixes, self._keys.outboxes, self._one_server
-        for number, report in enumerate(reports):
-            image = report.image_id.encode()
-            partition = partition_of(image)
-            place = 0 if one_call else partition
-            call = calls.get(place)
-            if call is None:
-                call = calls[place] = _Call()
-            cases, reasons = call.cases, call.reasons
-            call.events.append(
-                pack(
-                    cases.setdefault(prefixes[partition] + image, len(cases) + 1),
-                    call.outboxes.setdefault(outboxes[partition], len(call.outboxes) + 1),
-                    report.retracted,
-                    report.time.to_bytes(6, "little"),
-                    reporter(report.reporter_id),
-                    group_of(report.group),
-                    reasons.setdefault(report.reason, len(reasons) + 1),
-                )
-            )
-            call.numbers.append(number)
-        return list(calls.values())
+    async def _room(self, now: int) -> int:
+        """How many automatic blocks the breaker still lets pass."""
+        await self._redis.zremrangebyscore(self._keys.breaker, "-inf", now - HOUR)
+        return max(0, self._policy.max_blocks_per_hour - int(await self._redis.zcard(self._keys.breaker)))
 
-    def _apply_commands(self, calls: Sequence[_Call], *, retried: bool) -> list[Command]:
-        now = self._clock()
-        open_until = now + self._policy.report_window + LATE_DELIVERY
-        decided_until = max(open_until, now + self._lifetimes.decided)
+    async def _note_blocks(self, now: int, entries: Sequence[OutboxEntry]) -> None:
+        """Count automatic blocks; by what they are, so that a repeated batch counts none twice."""
+        blocks: dict[Any, Any] = {
+            entry.token: entry.decision.decided_at
+            for entry in entries
+            if entry.decision.action is Action.BLOCK and entry.decision.automated
+        }
+        if blocks:
+            await self._redis.zadd(self._keys.breaker, blocks)
+            await self._redis.pexpireat(self._keys.breaker, now + 2 * HOUR)
+
+    def _apply_commands(
+        self, calls: Sequence[Call], now: int, room: int | None, *, retried: bool
+    ) -> list[Command]:
+        policy = self._policy
+        open_until = now + policy.report_window + LATE_DELIVERY
+        decided_until = max(open_until, now + policy.immunity + LATE_DELIVERY, now + self._lifetimes.decided)
+        sets = (self._keys.outboxes, self._keys.due, self._keys.reviews)[: 3 if policy.asks_reviews else 1]
         return [
             lua.APPLY.command(
-                (*call.outboxes, *call.cases),
+                (*[keys[partition] for keys in sets for partition in call.partitions], *call.cases),
                 now,
-                self._policy.block_threshold,
-                self._policy.report_window,
+                policy.block_threshold,
+                policy.report_window,
                 open_until,
                 decided_until,
                 now + self._lifetimes.lease,
                 self._policy_hash,
                 int(retried),
                 len(self._keys.case_prefixes[0]),
-                len(call.outboxes),
+                len(call.partitions),
+                policy.immunity,
+                policy.review_threshold,
+                policy.review_grace,
+                int(policy.asks_reviews),
+                int(policy.shadow),
+                "" if room is None else room,
                 b"".join(call.events),
                 *call.reasons,
             )
             for call in calls
         ]
+
+    async def take_due(self, limit: int = 100) -> Sequence[Tick]:
+        """Return the images whose withheld block is due, and leave each to this caller for a while.
+
+        Raises:
+            StoreUnavailable: nothing is lost; what was taken is due again later.
+        """
+        if not self._policy.review_grace:
+            return ()
+        now = self._clock()
+        commands = [
+            lua.CLAIM_DUE.command((due,), now, now + self._lifetimes.lease, limit) for due in self._keys.due
+        ]
+        async with errors():
+            replies = await lua.run(self._redis, commands)
+        return [Tick(image.decode()) for reply in replies for image in reply]
+
+    async def oldest_review(self) -> int | None:
+        """When the oldest review that nobody has answered was asked for; None without one.
+
+        Raises:
+            StoreUnavailable: unknown now.
+        """
+        if not self._policy.asks_reviews:
+            return None
+        commands: list[Command] = [("ZRANGE", key, 0, 0, "WITHSCORES") for key in self._keys.reviews]
+        async with errors():
+            replies = await lua.run(self._redis, commands)
+        return min((int(_score(reply)) for reply in replies if reply), default=None)
 
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:
         """Take decisions that are overdue. See `outbox.ports.Store`."""
@@ -201,14 +231,14 @@ class RedisStore:
             lua.CLAIM_DUE.command((outbox,), now, now + self._lifetimes.lease, limit)
             for outbox in self._keys.outboxes
         ]
-        async with _errors():
+        async with errors():
             replies = await lua.run(self._redis, commands)
         return [OutboxEntry(_thaw(token), token) for reply in replies for token in reply]
 
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
         """Remove published decisions. See `outbox.ports.Store`."""
         commands: list[Command] = [("ZREM", self._outbox(entry), entry.token) for entry in entries]
-        async with _errors():
+        async with errors():
             return [bool(removed) for removed in await lua.run(self._redis, commands)]
 
     async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
@@ -220,7 +250,7 @@ class RedisStore:
         for publication in publications:
             keys += (self._outbox(publication.entry), publication.channel.encode())
             arguments += (publication.entry.token, publication.body)
-        async with _errors():
+        async with errors():
             replies = await lua.run(self._redis, [lua.DELIVER.command(tuple(keys), *arguments)])
         return [bool(published) for published in replies[0]]
 
@@ -228,7 +258,7 @@ class RedisStore:
         """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""
         commands: list[Command] = [("ZCARD", outbox) for outbox in self._keys.outboxes]
         commands += [("ZRANGE", outbox, 0, 99) for outbox in self._keys.outboxes]
-        async with _errors():
+        async with errors():
             replies = await lua.run(self._redis, commands)
         count = len(self._keys.outboxes)
         oldest = [_thaw(token).decided_at for tokens in replies[count:] for token in tokens]
@@ -237,7 +267,7 @@ class RedisStore:
     async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]:
         """Return an image's case, reporters as digests, and its decisions not yet published."""
         image = image_id.encode()
-        async with _errors():
+        async with errors():
             value: Any = await self._redis.get(self._keys.case(image))
             tokens: Any = await self._redis.zrange(self._keys.outbox(image), 0, -1)
         waiting = [_thaw(token) for token in tokens]
@@ -252,15 +282,12 @@ def _thaw(token: bytes) -> Decision:
     fields["action"] = Action(fields["action"])
     fields["state"] = State(fields["state"])
     fields["trigger"] = Trigger(fields["trigger"])
+    fields.setdefault("first_reported_at", None)
+    fields.setdefault("last_reported_at", None)
     return Decision(**fields)
 
 
-@asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
-    """Whatever the server or the way to it answers instead of a result is the store being away."""
-    try:
-        yield
-    except (RedisConnectionError, TimeoutError, OSError) as error:
-        raise StoreUnavailable(f"can't be reached: {error}") from error
-    except RedisError as error:
-        raise StoreUnavailable(f"refuses: {error}") from error
+def _score(reply: Any) -> float:
+    """The first score of a ZRANGE WITHSCORES, in either protocol's shape."""
+    first = reply[0]
+    return float(first[1] if isinstance(first, list | tuple) else reply[1])

@@ -7,7 +7,6 @@ beforehand starts at 0, so that `rate()` sees its first increment.
 import platform
 from collections import deque
 from collections.abc import Mapping
-from itertools import product
 from typing import TypeVar
 
 from prometheus_client import (
@@ -27,7 +26,20 @@ from service.events.parse import REASONS
 
 DEAD_LETTER = "dead_letter"
 """The outcome of a message that never became a report."""
-MODES = ("live",)
+MODES = ("live", "shadow")
+VERDICTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.STALE, Outcome.DUPLICATE)
+"""What may become of a verdict."""
+NOT_OF_REPORTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.TICKED)
+"""Outcomes that no report has."""
+BROUGHT_ABOUT = (
+    (Action.BLOCK, Trigger.THRESHOLD),
+    (Action.BLOCK, Trigger.MODERATOR),
+    (Action.UNBLOCK, Trigger.MODERATOR),
+    (Action.REQUEST_REVIEW, Trigger.REVIEW_THRESHOLD),
+    (Action.REQUEST_REVIEW, Trigger.URGENT_REASON),
+    (Action.REQUEST_REVIEW, Trigger.BREAKER),
+)
+"""What can bring about what, so that no series is shown that never moves."""
 FLOOD_WINDOW = 1_000
 """Messages over which a flood of malformed ones is judged."""
 
@@ -55,14 +67,22 @@ class Metrics:
         reports = self._counter(
             "reports", "Messages that were dealt with, by what became of them.", "outcome"
         )
-        self._reports = {name: reports.labels(name) for name in (*Outcome, DEAD_LETTER)}
+        outcomes = (*(name for name in Outcome if name not in NOT_OF_REPORTS), DEAD_LETTER)
+        self._reports = {name: reports.labels(name) for name in outcomes}
+        verdicts = self._counter("verdicts", "Moderators' verdicts, by what became of them.", "outcome")
+        self._verdicts: dict[str, Counter] = {name: verdicts.labels(name) for name in VERDICTS}
         letters = self._counter("dead_letters", "Messages parked as dead letters, by reason.", "reason")
         self._letters = {name: letters.labels(name) for name in REASONS}
         self._decisions = self._counter(
-            "decisions", "Decisions, counted once each, when settled.", "decision", "trigger", "mode"
+            "decisions",
+            "Decisions, counted once each: when settled, or in shadow mode when taken and never published.",
+            "decision",
+            "trigger",
+            "mode",
         )
-        for labels in product(Action, Trigger, MODES):
-            self._decisions.labels(*labels)
+        for action, trigger in BROUGHT_ABOUT:
+            for mode in MODES:
+                self._decisions.labels(action, trigger, mode)
 
         self._report_age = self._histogram(
             "report_age_seconds",
@@ -80,6 +100,10 @@ class Metrics:
         self._outbox_pending = self._gauge("outbox_pending", "Decisions not yet confirmed by the broker.")
         self._outbox_age = self._gauge(
             "outbox_oldest_age_seconds", "Age of the oldest decision in the outbox; 0 where it is empty."
+        )
+        self._review_age = self._gauge(
+            "oldest_unanswered_review_age_seconds",
+            "Age of the oldest request for a review that no verdict has answered; 0 for none.",
         )
         self._lag = self._gauge(
             "intake_lag", "Messages not yet delivered to this group; NaN where the broker can't tell."
@@ -105,6 +129,12 @@ class Metrics:
             self._reports[outcome].inc(count)
         self._flooded.set(self._flood.add(sum(outcomes.values()), malformed=False))
 
+    def verdicts(self, outcomes: Mapping[_Name, int]) -> None:
+        """Count the verdicts of one batch by outcome, one of VERDICTS."""
+        for outcome, count in outcomes.items():
+            self._verdicts[outcome].inc(count)
+        self._flooded.set(self._flood.add(sum(outcomes.values()), malformed=False))
+
     def dead_letter(self, reason: str) -> None:
         """Count one parked message, by reason and as an outcome."""
         self._letters[reason].inc()
@@ -124,7 +154,7 @@ class Metrics:
         self._report_age.observe(seconds)
 
     def decision(self, action: str, trigger: str, mode: str = "live") -> None:
-        """Count a decision, where it is settled and so once."""
+        """Count a decision, where it is settled and so once; of shadow mode, where it is taken."""
         self._decisions.labels(action, trigger, mode).inc()
 
     def decision_latency(self, seconds: float) -> None:
@@ -141,6 +171,10 @@ class Metrics:
         self._lag.set(float("nan") if lag is None else lag)
         self._pending.set(pending)
         self._pending_age.set(oldest_pending_age)
+
+    def review_age(self, seconds: float) -> None:
+        """Set how long the oldest request for a review has been waiting for a verdict (0 for none)."""
+        self._review_age.set(seconds)
 
     def ready(self, ready: bool) -> None:
         """Set whether /readyz says ok."""

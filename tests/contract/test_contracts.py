@@ -8,7 +8,15 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from service import __version__, contracts
-from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED
+from service.events.models import (
+    BLOCKED,
+    DEAD_LETTER,
+    REPORTED,
+    RETRACTED,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    UNBLOCKED,
+)
 from service.events.schemas import EVENTS, json_schema
 
 HERE = Path(__file__).parent
@@ -26,7 +34,7 @@ def test_the_files_checked_in_are_what_the_code_would_write() -> None:
 
 
 def test_drift_names_each_file_and_write_mends_it(tmp_path: Path) -> None:
-    assert len(contracts.drift(tmp_path)) == len(contracts.files()) == 5
+    assert len(contracts.drift(tmp_path)) == len(contracts.files()) == 8
     contracts.write(tmp_path)
     assert contracts.drift(tmp_path) == []
     (tmp_path / "asyncapi.json").write_text("{}")
@@ -70,7 +78,10 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_channels_operations_and_messages(document: dict[str, Any]) -> None:
     events = {
         "image.reported": [REPORTED, RETRACTED],
+        "image.reviewed": [REVIEWED],
         "image.blocked": [BLOCKED],
+        "image.unblocked": [UNBLOCKED],
+        "image.review-requested": [REVIEW_REQUESTED],
         "image.dead-letter": [DEAD_LETTER],
     }
     assert document["info"]["version"] == __version__
@@ -83,7 +94,7 @@ def test_channels_operations_and_messages(document: dict[str, Any]) -> None:
         for operation in document["operations"].values()
     } == {
         f"#/channels/{name}": (
-            "receive" if name == "image.reported" else "send",
+            "receive" if name in ("image.reported", "image.reviewed") else "send",
             [f"#/channels/{name}/messages/{event_type}" for event_type in event_types],
         )
         for name, event_types in events.items()

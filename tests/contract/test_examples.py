@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from service.brokers.redis_group import raw_message
 from service.domain.message import RawMessage
-from service.domain.report import Report
-from service.events.models import REPORTED, REPORTED_TYPES, RETRACTED
+from service.domain.report import Report, Verdict
+from service.events.models import REPORTED, REPORTED_TYPES, RETRACTED, REVIEWED, REVIEWED_TYPES
 from service.events.parse import REASONS, Malformed, parse
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -42,6 +42,7 @@ SCHEMA_CANT_TELL = {
     "body-too-large.repeat.json": "a schema sees no bytes",
     "not-json-nested-too-deep.repeat.json": "other readers go deeper",
     "not-json-lone-surrogate.json": "some readers take it for text",
+    "reviewed-time-in-future.json": "a schema has no clock",
     "time-in-future.json": "a schema has no clock",
     "time-no-such-day.json": "a pattern has no calendar",
     "time-year-0.json": "RFC 3339 has such a year",
@@ -67,6 +68,11 @@ def strict_json(body: bytes) -> Any:
     return json.loads(body.decode(), parse_constant=refuse)
 
 
+def channel_of(file: Path) -> str:
+    """Where an example came in."""
+    return "image.reviewed" if file.name.startswith("reviewed") else "image.reported"
+
+
 def message_of(file: Path) -> RawMessage:
     """What an example stands for: a body, a body of many bytes, or an entry of a stream."""
     body = file.read_bytes()
@@ -76,11 +82,19 @@ def message_of(file: Path) -> RawMessage:
     if file.name.endswith(".repeat.json"):
         made = json.loads(body)
         body = (made["before"] + made["repeat"] * made["times"] + made["after"]).encode()
-    return RawMessage("image.reported", "1795428300000-0", body, NOW)
+    return RawMessage(channel_of(file), "1795428300000-0", body, NOW)
 
 
 def read(body: bytes) -> Report:
-    return parse(RawMessage("image.reported", "1795428300000-0", body, NOW), NOW, MAX_BYTES)
+    report = parse(RawMessage("image.reported", "1795428300000-0", body, NOW), NOW, MAX_BYTES)
+    assert isinstance(report, Report)
+    return report
+
+
+def judge(body: bytes) -> Verdict:
+    verdict = parse(RawMessage("image.reviewed", "1795428300000-0", body, NOW), NOW, MAX_BYTES)
+    assert isinstance(verdict, Verdict)
+    return verdict
 
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
@@ -92,10 +106,16 @@ def test_a_valid_example_fits_its_schema(file: Path) -> None:
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
 def test_a_valid_example_is_parsed(file: Path) -> None:
     event = strict_json(file.read_bytes())
+    for take, types in ((read, REPORTED_TYPES), (judge, REVIEWED_TYPES)):
+        if event["type"] not in types:
+            with pytest.raises(Malformed, match="type: takes") as refused:
+                take(file.read_bytes())
+            assert refused.value.reason == "unknown_type"
+    if event["type"] == REVIEWED:
+        verdict = judge(file.read_bytes())
+        assert verdict.image_id == event["data"]["image_id"]
+        assert verdict.upheld is (event["data"]["verdict"] == "upheld")
     if event["type"] not in REPORTED_TYPES:
-        with pytest.raises(Malformed, match="type: takes") as refused:
-            read(file.read_bytes())
-        assert refused.value.reason == "unknown_type"
         return
     report = read(file.read_bytes())
     assert (report.image_id, report.reporter_id) == (event["data"]["image_id"], event["data"]["reporter_id"])
@@ -119,6 +139,22 @@ def test_a_valid_example_is_parsed(file: Path) -> None:
 def test_the_time_of_a_report(name: str, time: int) -> None:
     report = read((CONTRACTS / "examples" / "valid" / f"{name}.json").read_bytes())
     assert (report.time, report.arrived) == (time, NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("reviewed", 1_795_428_000_000),
+        ("reviewed-minimal", NOW),
+        ("reviewed-time-null", NOW),
+        ("reviewed-time-with-offset", 1_795_428_000_123),
+    ],
+)
+def test_the_time_of_a_verdict(name: str, time: int) -> None:
+    body = (CONTRACTS / "examples" / "valid" / f"{name}.json").read_bytes()
+    assert judge(body)[1:3] == (time, NOW)
+    ahead = json.dumps({**strict_json(body), "time": "2026-11-24T10:04:00Z"}).encode()
+    assert judge(ahead).time == NOW, "never later than its arrival"
 
 
 def test_of_duplicate_keys_the_last_counts() -> None:
@@ -158,7 +194,7 @@ def test_an_invalid_example_is_refused_by_the_schemas_where_they_can_tell(file: 
         event = strict_json(message_of(file).body)
     except ValueError:
         return
-    for event_type in REPORTED_TYPES:
+    for event_type in REVIEWED_TYPES if channel_of(file) == "image.reviewed" else REPORTED_TYPES:
         assert not VALIDATORS[event_type].is_valid(event)
 
 
@@ -182,11 +218,29 @@ attributes = st.fixed_dictionaries(
 )
 
 
+verdict_data = st.fixed_dictionaries(
+    {"image_id": text, "verdict": st.sampled_from(["upheld", "cleared"])},
+    optional={"moderator_id": value, "other": value},
+)
+verdicts = st.fixed_dictionaries(
+    {
+        "specversion": st.just("1.0"),
+        "id": text,
+        "source": text,
+        "type": st.just(REVIEWED),
+        "data": verdict_data
+        | st.fixed_dictionaries({}, optional={"image_id": text, "verdict": value, "moderator_id": value}),
+    },
+    optional={"time": st.none() | text, "other": value},
+)
+
+
 @settings(deadline=None)
-@given(attributes)
+@given(attributes | verdicts)
 def test_parser_and_schema_agree(event: dict[str, Any]) -> None:
+    take = judge if event["type"] in REVIEWED_TYPES else read
     try:
-        read(json.dumps(event).encode())
+        take(json.dumps(event).encode())
     except Malformed:
         parsed = False
     else:

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 
 from service.domain.decision import Action, Decision, State, Trigger
 from service.domain.message import DeadLetter, RawMessage
-from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED
+from service.domain.report import Report, Verdict
+from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
 from service.events.parse import parse
 from service.events.render import (
     DEAD_LETTER_BODY_BYTES,
@@ -24,6 +25,7 @@ from service.events.render import (
     decision_event,
     decision_id,
     report_event,
+    review_event,
 )
 from service.events.schemas import json_schema
 
@@ -53,6 +55,52 @@ BLOCKED_EVENT = (
     b'"last_reported_at":"2026-11-23T10:00:07.001Z","policy":"3f9a1c77"}}'
 )
 BLOCKED_ID = "314affe8-c13f-5731-a02c-e318fbbc84fc"
+
+UNBLOCKED_DECISION = replace(
+    DECISION,
+    action=Action.UNBLOCK,
+    revision=2,
+    decided_at=1_795_428_100_456,
+    state=State.OPEN,
+    trigger=Trigger.MODERATOR,
+    automated=False,
+    distinct_reporters=0,
+    reasons={},
+    first_reported_at=None,
+    last_reported_at=None,
+)
+UNBLOCKED_EVENT = (
+    b'{"specversion":"1.0","id":"b3b41c80-861d-5ab8-b7cc-6a236a5de062","source":"/image-moderation","type":"image.unblocked.v1",'
+    b'"subject":"img-42","time":"2026-11-23T10:01:40.456Z","datacontenttype":"application/json",'
+    b'"data":{"image_id":"img-42","revision":2,"state":"open","decided_at":"2026-11-23T10:01:40.456Z",'
+    b'"automated":false,"trigger":"moderator","policy":"3f9a1c77"}}'
+)
+REVIEW_DECISION = replace(
+    DECISION,
+    action=Action.REQUEST_REVIEW,
+    state=State.OPEN,
+    trigger=Trigger.REVIEW_THRESHOLD,
+    distinct_reporters=3,
+    reasons={"nudity": 3},
+)
+REVIEW_EVENT = (
+    b'{"specversion":"1.0","id":"3a5fb849-4893-5f76-9dfc-906487c90cb4","source":"/image-moderation","type":"image.review-requested.v1",'
+    b'"subject":"img-42","time":"2026-11-23T10:00:07.123Z","datacontenttype":"application/json",'
+    b'"data":{"image_id":"img-42","revision":1,"state":"open","decided_at":"2026-11-23T10:00:07.123Z",'
+    b'"automated":true,"trigger":"review_threshold","distinct_reporters":3,"threshold":5,'
+    b'"reasons":{"nudity":3},"first_reported_at":"2026-11-23T08:00:00.000Z",'
+    b'"last_reported_at":"2026-11-23T10:00:07.001Z","policy":"3f9a1c77"}}'
+)
+MODERATORS_BLOCK = replace(
+    UNBLOCKED_DECISION, action=Action.BLOCK, revision=3, decided_at=1_795_428_200_789, state=State.BLOCKED
+)
+MODERATORS_BLOCK_EVENT = (
+    b'{"specversion":"1.0","id":"2372f765-15f7-503e-b171-880de98f69fa","source":"/image-moderation","type":"image.blocked.v1",'
+    b'"subject":"img-42","time":"2026-11-23T10:03:20.789Z","datacontenttype":"application/json",'
+    b'"data":{"image_id":"img-42","revision":3,"state":"blocked","decided_at":"2026-11-23T10:03:20.789Z",'
+    b'"automated":false,"trigger":"moderator","distinct_reporters":0,"threshold":5,'
+    b'"reasons":{},"policy":"3f9a1c77"}}'
+)
 
 LETTER = DeadLetter(
     RawMessage("image.reported", "1795428007123-0", b"no JSON \xff", 1_795_428_007_123, 2, {"a": "ü"}),
@@ -128,6 +176,24 @@ def test_a_blocked_event_of_any_text() -> None:
     assert event["id"] == by_hand(NAMESPACE, image, event["time"], "1", BLOCKED)
 
 
+@pytest.mark.parametrize(
+    ("decision", "channel", "body", "example"),
+    [
+        (UNBLOCKED_DECISION, "image.unblocked", UNBLOCKED_EVENT, "unblocked"),
+        (REVIEW_DECISION, "image.review-requested", REVIEW_EVENT, "review-requested"),
+        (MODERATORS_BLOCK, "image.blocked", MODERATORS_BLOCK_EVENT, "blocked-by-moderator"),
+    ],
+)
+def test_the_other_decisions_byte_for_byte(
+    decision: Decision, channel: str, body: bytes, example: str
+) -> None:
+    assert channel_of(decision) == channel
+    assert decision_event(decision) == (decision_id(decision), body)
+    assert (VALID / f"{example}.json").read_bytes() == body
+    event = check(body)
+    assert event["id"] == by_hand(NAMESPACE, "img-42", event["time"], str(decision.revision), f"{channel}.v1")
+
+
 def test_one_dead_letter_byte_for_byte() -> None:
     assert dead_letter_event(LETTER, 1_795_428_007_123) == LETTER_EVENT
     assert (VALID / "dead-letter.json").read_bytes() == LETTER_EVENT
@@ -163,7 +229,27 @@ def test_a_report_that_is_sent_is_understood(*, retract: bool, reason: str | Non
     )
     assert check(body)["type"] == (RETRACTED if retract else REPORTED)
     report = parse(RawMessage("image.reported", "1-0", body), 1_795_428_300_000, 65_536)
+    assert isinstance(report, Report)
     assert (report.image_id, report.reporter_id, report.time) == ("写真", "user-7", 1_795_428_000_500)
     assert report.retracted is retract
     assert report.reason == ("unspecified" if retract or not reason else reason)
     assert report.group == (None if retract else group)
+
+
+@pytest.mark.parametrize("upheld", [False, True])
+@pytest.mark.parametrize("moderator", [None, "Zoë"])
+def test_a_verdict_that_is_sent_is_understood(*, upheld: bool, moderator: str | None) -> None:
+    body = review_event(
+        event_id="e-1",
+        source="/moderation-desk",
+        time=1_795_428_000_500,
+        image_id="写真",
+        upheld=upheld,
+        moderator_id=moderator,
+    )
+    event = check(body)
+    assert event["type"] == REVIEWED
+    assert event["data"].get("moderator_id") == moderator
+    now = 1_795_428_300_000
+    verdict = parse(RawMessage("image.reviewed", "1-0", body), now, 65_536)
+    assert verdict == Verdict("写真", 1_795_428_000_500, now, upheld)

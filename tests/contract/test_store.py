@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 from zlib import crc32
 
@@ -13,9 +13,9 @@ from service.domain.case import Case
 from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
 from service.domain.errors import Misconfigured
 from service.domain.policy import Policy
-from service.domain.report import Outcome, Report
+from service.domain.report import Event, Outcome, Report, Tick, Verdict
 from service.redis_connection import Client, connect
-from service.store.layout import DECIDED
+from service.store.layout import EXTRA
 from service.store.memory_store import MemoryStore
 from service.store.redis_store import LATE_DELIVERY, Lifetimes, RedisStore
 from tests.histories import BASE, report, retraction
@@ -26,7 +26,7 @@ KEY = b"a key for tests"
 LEASE = 5_000
 WINDOW = 60_000
 DECIDED_LIFE = 2 * (WINDOW + LATE_DELIVERY)
-POLICY = Policy(block_threshold=2, report_window=WINDOW)
+POLICY = Policy(block_threshold=2, report_window=WINDOW, immunity=1_000)
 
 ODD_IDS = [
     "img-42",
@@ -47,7 +47,8 @@ ODD_IDS = [
 class Store(Protocol):
     """The ports of intake and outbox, and what the app and `inspect` ask besides."""
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied: ...
+    async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied: ...
+    async def take_due(self, limit: int = 100) -> Sequence[Tick]: ...
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]: ...
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]: ...
     async def outbox_size(self) -> tuple[int, int | None]: ...
@@ -62,6 +63,7 @@ class Backend:
     url: str | None = None
     now: int = BASE
     client: Client | None = None
+    policy: Policy = POLICY
     stores: list[Store] = field(default_factory=list)
 
     def clock(self) -> int:
@@ -71,7 +73,7 @@ class Backend:
         """A store as another process would have it; in memory there is one for all."""
         if self.client is None:
             if not self.stores:
-                self.stores.append(MemoryStore(policy=POLICY, clock=self.clock, lease=LEASE))
+                self.stores.append(MemoryStore(policy=self.policy, clock=self.clock, lease=LEASE))
             return self.stores[0]
         return self.redis_store(stream)
 
@@ -80,7 +82,7 @@ class Backend:
         return RedisStore(
             self.client,
             prefix="moderation",
-            policy=POLICY,
+            policy=self.policy,
             lifetimes=Lifetimes(decided=DECIDED_LIFE, lease=LEASE, stream=stream),
             reporter_key=KEY,
             clock=self.clock,
@@ -100,7 +102,22 @@ class Backend:
             store._cases[image] = case
             return
         floor, decided_at = case.floor.to_bytes(6, "little"), case.decided_at.to_bytes(6, "little")
-        packed = struct.pack("<B6s6s6sHI6sB", DECIDED, floor, b"", b"", 0, case.revision, decided_at, 0)
+        packed = struct.pack(
+            "<B6s6s6sHI6s6s6s6sBBB",
+            EXTRA,
+            floor,
+            b"",
+            b"",
+            0,
+            case.revision,
+            decided_at,
+            b"",
+            b"",
+            b"",
+            0,
+            0,
+            0,
+        )
         await self.client.set(case_key(image), packed, px=60_000)
 
 
@@ -251,7 +268,9 @@ async def test_a_case_can_be_read(store: Store) -> None:
     assert waiting == []
     await store.apply([report("user-2", 10)])
     case, waiting = await store.case("img-42")
-    assert case == Case(state=State.BLOCKED, floor=BASE + 10, revision=1, decided_at=BASE)
+    assert case == Case(
+        state=State.BLOCKED, floor=BASE + 10, revision=1, decided_at=BASE, trigger=Trigger.THRESHOLD
+    )
     assert [(one.image_id, one.revision) for one in waiting] == [("img-42", 1)]
     assert (await store.case("b"))[1] == []
 
@@ -563,3 +582,105 @@ async def test_one_node_that_evicts_is_enough_to_refuse_a_cluster(client: Client
             await backend.redis_store().open()
     finally:
         await limit("0", "noeviction")
+
+
+# Verdicts, withheld blocks, breaker and shadow -----------------------------------------------------
+
+
+def verdict(image: str, time: int, *, upheld: bool) -> Verdict:
+    return Verdict(image, BASE + time, BASE + time, upheld)
+
+
+def summary(applied: Applied) -> list[tuple[str, Action, Trigger, int]]:
+    return [
+        (one.image_id, one.action, one.trigger, one.revision)
+        for one in (entry.decision for entry in applied.entries)
+    ]
+
+
+async def test_verdicts_and_reports_go_through_one_batch(store: Store) -> None:
+    applied = await store.apply(
+        [
+            report("user-1", 1),
+            report("user-2", 2),
+            verdict("img-42", 3, upheld=False),
+            verdict("img-42", 3, upheld=False),
+            verdict("never-reported", 4, upheld=True),
+            verdict("img-42", 2, upheld=True),
+        ]
+    )
+    assert applied.outcomes[2:] == [
+        Outcome.CLEARED,
+        Outcome.DUPLICATE,
+        Outcome.UPHELD,
+        Outcome.STALE,
+    ]
+    assert sorted(summary(applied)) == [
+        ("img-42", Action.BLOCK, Trigger.THRESHOLD, 1),
+        ("img-42", Action.UNBLOCK, Trigger.MODERATOR, 2),
+        ("never-reported", Action.BLOCK, Trigger.MODERATOR, 1),
+    ]
+
+
+async def test_a_withheld_block_is_taken_by_one_and_comes_with_a_tick(backend: Backend) -> None:
+    backend.policy = replace(POLICY, review_threshold=1, review_grace=100)
+    store, other = await backend.opened(), await backend.opened()
+    asked = await store.apply([report("user-1", 1), report("user-2", 2)])
+    assert summary(asked) == [("img-42", Action.REQUEST_REVIEW, Trigger.REVIEW_THRESHOLD, 1)]
+    assert await store.take_due() == []
+    backend.now += 100
+    assert await store.take_due() == [Tick("img-42")]
+    assert await other.take_due() == []
+    backend.now += LEASE  # whoever took it has died
+    assert await other.take_due() == [Tick("img-42")]
+    applied = await other.apply([Tick("img-42"), Tick("img-42")])
+    assert applied.outcomes == [Outcome.TICKED, Outcome.TICKED]
+    assert summary(applied) == [("img-42", Action.BLOCK, Trigger.THRESHOLD, 2)]
+    backend.now += 10 * LEASE
+    assert await store.take_due() == []
+
+
+async def test_the_breaker_counts_an_hour_and_a_repeated_batch_once(backend: Backend) -> None:
+    backend.policy = replace(POLICY, max_blocks_per_hour=1)
+    store = await backend.opened()
+    batch = [report("user-1", 1, image="a"), report("user-2", 2, image="a")]
+    assert summary(await store.apply(batch)) == [("a", Action.BLOCK, Trigger.THRESHOLD, 1)]
+    await store.apply(batch, retried=True)
+    full = await store.apply([report(f"user-{n}", n, image="b") for n in (1, 2, 3)])
+    assert summary(full) == [("b", Action.REQUEST_REVIEW, Trigger.BREAKER, 1)]
+    backend.now += 3_600_001
+    assert summary(await store.apply([report("user-9", 9, image="b")])) == [
+        ("b", Action.BLOCK, Trigger.THRESHOLD, 2)
+    ]
+
+
+async def test_shadow_mode_puts_nothing_into_the_outbox(backend: Backend) -> None:
+    backend.policy = replace(POLICY, shadow=True)
+    store = await backend.opened()
+    applied = await store.apply([report(f"user-{n}", n) for n in (1, 2, 3)])
+    assert list(applied.entries) == []
+    assert [(one.action, one.revision) for one in applied.shadow] == [(Action.BLOCK, 0)]
+    assert (await store.outbox_size())[0] == 0
+    assert (await store.apply([report("user-4", 4)])).shadow == ()
+
+
+@IN_REDIS
+async def test_the_oldest_unanswered_review_is_known(backend: Backend) -> None:
+    backend.policy = replace(POLICY, review_threshold=1)
+    store = backend.redis_store()
+    await store.open()
+    assert await store.oldest_review() is None
+    await store.apply([report("user-1", 1, image="a")])
+    backend.now += 7
+    await store.apply([report("user-1", 1, image="b")])
+    assert await store.oldest_review() == BASE
+    await store.apply([verdict("a", 9, upheld=False)])
+    assert await store.oldest_review() == BASE + 7
+
+
+@IN_REDIS
+async def test_options_that_are_off_cost_no_key(store: Store, client: Client) -> None:
+    await store.apply([report("user-1", 1), report("user-2", 2), verdict("b", 3, upheld=False)])
+    keys: Any = [key async for key in client.scan_iter(match="moderation:*")]
+    kinds = {key.decode().split(":")[2 if b"{" in key else 1] for key in keys}
+    assert kinds == {"case", "outbox", "reporter-key"}

@@ -16,23 +16,13 @@ import pytest
 import redis
 
 from service.embedded import EmbeddedRedis
+from tests.contract_programs import program
 from tests.servers import missing, wait_until
 from tests.service_process import ROOT, ServiceProcess
 
-README = ROOT / "contracts" / "README.md"
 JAVASCRIPT = Path(__file__).parent / "javascript"
 LANGUAGES = ("python", "javascript", "sh")
 IMAGE = "写真/桜🌸.png"
-
-
-def program(part: str, language: str) -> str:
-    """The code block of one language in one part of the README."""
-    _, heading, rest = README.read_text(encoding="utf-8").partition(f"\n## {part}\n")
-    assert heading, part
-    section = rest.partition("\n## ")[0]
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 1, f"{part}: {len(blocks)} blocks of {language}"
-    return str(blocks[0])
 
 
 def node_modules() -> Path:
@@ -113,14 +103,14 @@ def test_the_programs_of_the_readme(
         )
         assert done.returncode == 0, done.stderr
 
-    def blocks(process: subprocess.Popen[bytes], at_least: int) -> list[str]:
-        def enough() -> bool:
+    def acts(process: subprocess.Popen[bytes], at_least: int) -> list[str]:
+        def found() -> list[str]:
             text = output.read_text(encoding="utf-8")
             assert process.poll() is None, text
-            return len(re.findall("^block .*\n", text, re.MULTILINE)) >= at_least
+            return re.findall("^((?:un)?block .*)\n", text, re.MULTILINE)
 
-        wait_until(enough, f"{at_least} blocks of the consumer", 20)
-        return re.findall("^block (.*)\n", output.read_text(encoding="utf-8"), re.MULTILINE)
+        wait_until(lambda: len(found()) >= at_least, f"{at_least} acts of the consumer", 20)
+        return found()
 
     with (
         redis.Redis.from_url(redis_server.tcp_url) as client,
@@ -132,15 +122,20 @@ def test_the_programs_of_the_readme(
             (group,) = client.xinfo_groups("image.reported")
             return bool(group["lag"] == 0 and group["pending"] == 0)
 
-        def publish(**changes: Any) -> None:
-            client.xadd("image.blocked", {"__data__": json.dumps({**event, "data": event["data"] | changes})})
+        def publish(channel: str = "image.blocked", event_type: str = "", **changes: Any) -> None:
+            decision = {
+                **event,
+                "type": event_type or f"{channel}.v1",
+                "data": event["data"] | changes,
+            }
+            client.xadd(channel, {"__data__": json.dumps(decision)})
 
         for person in ("ann", "ben", "cyd", "dan", "ann"):
             report(person)
         wait_until(all_read, "the service has read five reports of four people")
         assert not client.exists("image.blocked")
         report("eve")
-        assert blocks(process, 1) == [IMAGE]
+        assert acts(process, 1) == [f"block {IMAGE}"]
 
         [(_, fields)] = client.xrange("image.blocked")
         assert list(fields) == [b"__data__"]
@@ -152,9 +147,14 @@ def test_the_programs_of_the_readme(
         publish()
         publish(decided_at="2020-01-01T00:00:00.000Z")
         publish(decided_at="2990-01-01T00:00:00.000Z")
-        publish(decided_at="2989-12-31T23:59:59.999Z")
+        assert acts(process, 2)[1:] == [f"block {IMAGE}"]
+        publish("image.unblocked", decided_at="2989-12-31T23:59:59.999Z")
+        publish("image.unblocked", decided_at="2990-01-01T00:00:00.001Z")
+        assert acts(process, 3)[2:] == [f"unblock {IMAGE}"]
+        publish(decided_at="2990-01-01T00:00:00.000Z")
+        publish(event_type="image.paused.v1", decided_at="2991-01-01T00:00:00.000Z")
         publish(image_id="last")
-        assert blocks(process, 3) == [IMAGE, IMAGE, "last"]
+        assert acts(process, 4)[3:] == ["block last"]
 
 
 def test_the_service_serves_the_document(redis_server: EmbeddedRedis, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from service.brokers.redis import Handler, RedisTransport
 from service.cli import main
 from service.domain.decision import Applied, OutboxEntry, Publication
 from service.domain.message import DeadLetter, RawMessage
-from service.domain.report import Report
+from service.domain.report import Report, Tick, Verdict
 from service.store.redis_store import RedisStore
 
 STEPS = (
@@ -49,9 +49,9 @@ def _reach(step: str) -> None:
 class FailingStore(RedisStore):
     """The store, with a step before and after each call."""
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool = False) -> Applied:
+    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool = False) -> Applied:
         _reach("before_apply")
-        applied = await super().apply(reports, retried=retried)
+        applied = await super().apply(events, retried=retried)
         _reach("after_apply")
         return applied
 

@@ -18,7 +18,7 @@ import redis
 from service.cli.main import run
 from service.domain.decision import OutboxEntry
 from service.domain.message import DeadLetter, RawMessage
-from service.domain.report import Report
+from service.domain.report import Report, Verdict
 from service.events.parse import parse
 from service.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_event, dead_letter_id
 from service.redis_connection import connect
@@ -28,12 +28,13 @@ from service.tools import clock, policy
 from tests.servers import free_port, wait_until
 from tests.service_process import ROOT, ServiceProcess
 
-REPORTED, LETTERS = "image.reported", "image.dead-letter"
+REPORTED, REVIEWED, LETTERS = "image.reported", "image.reviewed", "image.dead-letter"
 CLOSED = "redis://127.0.0.1:1"
 COMMANDS = (
     (),
     ("serve",),
     ("report",),
+    ("review",),
     ("watch",),
     ("inspect",),
     ("config",),
@@ -99,9 +100,13 @@ def stream(client: redis.Redis, name: str) -> Stream:
 
 def reported(client: redis.Redis) -> list[Report]:
     """The events on the report stream, by the service's own parser."""
+    return [one for one in taken(client, REPORTED) if isinstance(one, Report)]
+
+
+def taken(client: redis.Redis, channel: str) -> list[Report | Verdict]:
     return [
-        parse(RawMessage(REPORTED, entry.decode(), fields[b"__data__"]), clock(), 65_536)
-        for entry, fields in stream(client, REPORTED)
+        parse(RawMessage(channel, entry.decode(), fields[b"__data__"]), clock(), 65_536)
+        for entry, fields in stream(client, channel)
     ]
 
 
@@ -163,6 +168,11 @@ def test_version(call: Call) -> None:
         (("report", "img-42", "--reason", "Not A Word"), "data.reason"),
         (("report", ""), "data.image_id"),
         (("report", "img-\udcff"), "not UTF-8"),
+        (("review", "img-42"), "--verdict"),
+        (("review", "img-42", "--verdict", "maybe"), "'upheld', 'cleared'"),
+        (("review", "", "--verdict", "upheld"), "data.image_id"),
+        (("review", "img-42", "--verdict", "upheld", "--moderator", ""), "data.moderator_id"),
+        (("review", "img-42", "--verdict", "upheld", "--moderator", "m\udcff"), "not UTF-8"),
         (("inspect",), "IMAGE"),
         (("serve", "--data-dir", "/tmp"), "--embedded"),
         (("dead-letters", "redrive"), "name letters by ID, or take --all"),
@@ -181,6 +191,7 @@ def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: tuple[str, 
     "arguments",
     [
         ("report", "img-42"),
+        ("review", "img-42", "--verdict", "upheld"),
         ("watch",),
         ("inspect", "img-42"),
         ("dead-letters", "list"),
@@ -404,6 +415,37 @@ def test_inspect_of_a_key_that_holds_no_case(cli: Call, redis_url: str, client: 
     assert "holds no case" in result.err
 
 
+# review ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["upheld", "cleared"])
+def test_a_review_is_a_verdict_that_the_service_takes(cli: Call, client: redis.Redis, word: str) -> None:
+    before = clock()
+    result = cli("review", "写真", "--verdict", word, "--moderator", "mod-3")
+    [(_, fields)] = stream(client, REVIEWED)
+    assert list(fields) == [b"__data__"]
+    event = json.loads(fields[b"__data__"])
+    assert result == Result(0, f"{event['id']}\n", "")
+    assert event["data"]["moderator_id"] == "mod-3"
+    [verdict] = taken(client, REVIEWED)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.image_id, verdict.upheld) == ("写真", word == "upheld")
+    assert before <= verdict.time <= clock()
+
+
+def test_a_review_for_programs(cli: Call, client: redis.Redis) -> None:
+    result = cli("review", "img-42", "--verdict", "cleared", "--json")
+    [(position, fields)] = stream(client, REVIEWED)
+    event = json.loads(fields[b"__data__"])
+    assert result.json == {
+        "id": event["id"],
+        "channel": REVIEWED,
+        "position": position.decode(),
+        "image_id": "img-42",
+    }
+    assert event["data"] == {"image_id": "img-42", "verdict": "cleared"}
+
+
 # watch -------------------------------------------------------------------------------------------
 
 
@@ -457,6 +499,48 @@ def test_watch_shows_what_comes_until_ctrl_c(redis_url: str, client: redis.Redis
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
         assert process.stderr.read() == b""
+
+
+def test_watch_shows_all_kinds_of_decisions(redis_url: str, client: redis.Redis) -> None:
+    facts = json.loads(decision("img"))["data"]
+    unblocked = {
+        "image_id": "img",
+        "revision": 3,
+        "state": "open",
+        "decided_at": "2026-11-23T11:00:00.000Z",
+        "automated": False,
+        "trigger": "moderator",
+        "policy": "3f9a1c77",
+    }
+    review = facts | {"state": "open", "trigger": "breaker", "reasons": {}}
+    by_moderator = unblocked | {"state": "blocked", "distinct_reporters": 0, "threshold": 5, "reasons": {}}
+    with subprocess_of("watch", broker=redis_url) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(
+            b"watching image.blocked, image.unblocked, image.review-requested;"
+        )
+        for channel, data, line in (
+            (
+                "image.review-requested",
+                review,
+                "2026-11-23T10:00:07.123Z  img  review requested  revision 1  by breaker  5 of 5 reporters",
+            ),
+            (
+                "image.unblocked",
+                unblocked,
+                "2026-11-23T11:00:00.000Z  img  open  revision 3  by moderator",
+            ),
+            (
+                "image.blocked",
+                by_moderator,
+                "2026-11-23T11:00:00.000Z  img  blocked  revision 3  by moderator  0 of 5 reporters",
+            ),
+        ):
+            client.xadd(channel, {"__data__": json.dumps({"type": f"{channel}.v1", "data": data})})
+            assert process.stdout.readline().decode().rstrip() == line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 def test_watch_from_the_start_gives_raw_events_to_programs(redis_url: str, client: redis.Redis) -> None:

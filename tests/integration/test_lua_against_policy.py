@@ -8,19 +8,20 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from service.domain.case import Case, Record
-from service.domain.decision import Decision
+from service.domain.decision import Action, Decision
 from service.domain.policy import Policy, apply
-from service.domain.report import Outcome, Report
+from service.domain.report import Event, Outcome, Report, Tick, Verdict
 from service.redis_connection import Client, connect
 from service.store.digests import Digests
 from service.store.keys import Keys, partition_of
-from service.store.layout import DECIDED, decode
+from service.store.layout import EXTRA, decode
 from service.store.redis_store import Lifetimes, RedisStore
 from tests.histories import BASE, report, retraction
 
@@ -39,18 +40,46 @@ Answer = tuple[Decision, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Reports that go through in one call."""
+    """Events that go through in one call."""
 
     policy: Policy
     now: int
-    reports: list[Report]
+    events: list[Event]
     retried: bool
 
 
+OFF = Policy(immunity=0)
+"""The rule with every option at its most harmless."""
+
+
 @st.composite
-def single_events(draw: st.DrawFn, windows: list[int]) -> list[Report]:
+def rules(draw: st.DrawFn, thresholds: list[int], windows: list[int]) -> Policy:
+    """A rule, every other time with options."""
+    rule = replace(
+        OFF, block_threshold=draw(st.sampled_from(thresholds)), report_window=draw(st.sampled_from(windows))
+    )
+    if draw(st.booleans()):
+        return rule
+    return replace(
+        rule,
+        immunity=draw(st.sampled_from([0, 1, 5, 20])),
+        review_threshold=draw(st.integers(0, rule.block_threshold - 1)),
+        review_grace=draw(st.sampled_from([0, 0, 10, 40])),
+        urgent_reasons=draw(st.sampled_from([frozenset(), frozenset({"a", "nudity"})])),
+        max_blocks_per_hour=draw(st.sampled_from([0, 0, 1, 3])),
+        shadow=draw(st.sampled_from([False, False, True])),
+    )
+
+
+@st.composite
+def single_events(draw: st.DrawFn, windows: list[int]) -> list[Event]:
     """One event, at a time that is often on the border of a window."""
     image = IMAGES[draw(st.sampled_from([0, 0, 0, 0, 1, 2]))]
+    if draw(st.integers(0, 9)) == 0:
+        return [Tick(image)]
+    if draw(st.integers(0, 7)) == 0:
+        time = BASE + draw(st.integers(-2, 40))
+        return [Verdict(image, time, time + 3, draw(st.booleans()))]
     who = f"user-{draw(st.integers(0, 9))}"
     window = draw(st.sampled_from(windows))
     time = draw(st.integers(0, 3)) * window + draw(st.integers(-2, 2)) + draw(st.sampled_from([0, 0, 0, 5]))
@@ -61,7 +90,7 @@ def single_events(draw: st.DrawFn, windows: list[int]) -> list[Report]:
 
 
 @st.composite
-def crowds(draw: st.DrawFn) -> list[Report]:
+def crowds(draw: st.DrawFn) -> list[Event]:
     """So many at once that the case fills up to its bound."""
     image, time = IMAGES[0], draw(st.integers(0, 20))
     bound = 8 * draw(st.integers(1, 6)) + 64
@@ -79,16 +108,14 @@ def histories(draw: st.DrawFn) -> list[Batch]:
     thresholds = draw(st.lists(st.sampled_from([1, 2, 3, 4, 5, 6, 6, 9]), min_size=1, max_size=2))
     event = single_events(windows)
     chunks = st.integers(0, 60).flatmap(lambda dice: crowds() if dice == 60 else event)
-    batches, earlier = [], list[Report]()
+    batches, earlier = [], list[Event]()
     for _ in range(draw(st.integers(1, 6))):
-        reports = [one for chunk in draw(st.lists(chunks, min_size=1, max_size=12)) for one in chunk]
+        events = [one for chunk in draw(st.lists(chunks, min_size=1, max_size=12)) for one in chunk]
         if earlier:
-            reports += draw(st.lists(st.sampled_from(earlier), max_size=4))
-        earlier += reports
-        rule = Policy(
-            block_threshold=draw(st.sampled_from(thresholds)), report_window=draw(st.sampled_from(windows))
-        )
-        batches.append(Batch(rule, BASE + draw(st.integers(0, 100)), reports, draw(st.booleans())))
+            events += draw(st.lists(st.sampled_from(earlier), max_size=4))
+        earlier += events
+        rule = draw(rules(thresholds, windows))
+        batches.append(Batch(rule, BASE + draw(st.integers(0, 100)), events, draw(st.booleans())))
     return batches
 
 
@@ -100,6 +127,8 @@ class Both:
         self.keys = Keys("moderation")
         self.digests = Digests(KEY)
         self.now = BASE
+        self.blocks: list[Decision] = []
+        self.due: dict[str, int] = {}
 
     def store(self, policy: Policy) -> RedisStore:
         store = RedisStore(
@@ -133,22 +162,31 @@ class Both:
 
     async def check(self, batches: list[Batch], unblocked: dict[str, Case]) -> None:
         images = [image.encode() for image in IMAGES]
-        await self.client.delete(*{self.keys.outbox(image) for image in images}, *map(self.keys.case, images))
+        numbers = {partition_of(image) for image in images}
+        sets = [keys[n] for keys in (self.keys.outboxes, self.keys.due, self.keys.reviews) for n in numbers]
+        await self.client.delete(*sets, self.keys.breaker, *map(self.keys.case, images))
+        self.blocks, self.due = [], {}
         cases = dict.fromkeys(IMAGES, Case()) | unblocked
         for image, case in unblocked.items():
             await self.client.set(self.keys.case(image.encode()), packed(case), px=60_000)
         unsettled: list[Answer] = []
         for batch in batches:
             self.now = batch.now
-            applied = await self.store(batch.policy).apply(batch.reports, retried=batch.retried)
-            outcomes, decisions = self._policy(batch, cases)
+            applied = await self.store(batch.policy).apply(batch.events, retried=batch.retried)
+            outcomes, decisions, shadow = self._policy(batch, cases)
             assert applied.outcomes == outcomes
-            new = [(entry.decision, entry.arrived) for entry in applied.entries if entry.arrived is not None]
-            assert _by_image(new) == _by_image(decisions)
-            partitions = {partition_of(one.image_id.encode()) for one in batch.reports}
+            old = [decision for decision, _ in unsettled]
+            answers = [(entry.decision, entry.arrived) for entry in applied.entries]
+            assert _by_image([one for one in answers if one[0] not in old]) == _by_image(decisions)
+            assert _by_image([(one, None) for one in applied.shadow]) == _by_image(shadow)
+            partitions = {partition_of(one.image_id.encode()) for one in batch.events}
             waiting = [one for one in unsettled if partition_of(one[0].image_id.encode()) in partitions]
-            found = [(entry.decision, None) for entry in applied.entries if entry.arrived is None]
+            found = [one for one in answers if one[0] in old]
             assert _by_image(found) == _by_image(waiting if batch.retried else [])
+            await self._check_sets(cases, all(one.policy.asks_reviews for one in batches))
+            if batch.policy.max_blocks_per_hour:
+                # What a repeated batch finds in the outboxes counts as well, if it did not before.
+                self._count_blocks([decision for decision, _ in answers])
             unsettled += [(decision, None) for decision, _ in decisions]
             for image in IMAGES:
                 stored = decode(await self.value(image))
@@ -156,17 +194,51 @@ class Both:
                 assert stored == expected
                 assert list(stored.records) == list(expected.records)
 
-    def _policy(self, batch: Batch, cases: dict[str, Case]) -> tuple[list[Outcome], list[Answer]]:
-        """Moves `cases` on, and returns the outcomes and each decision with its report's arrival."""
+    async def _check_sets(self, cases: dict[str, Case], reviews: bool) -> None:
+        """Withheld blocks, and where every rule asks for reviews, the unanswered ones."""
+        for keys, expected in (
+            (self.keys.due, self.due),
+            (self.keys.reviews, {image: case.asked_at for image, case in cases.items() if case.asked_at}),
+        ):
+            stored: dict[str, int] = {}
+            for number in {partition_of(image.encode()) for image in IMAGES}:
+                reply: Any = await self.client.zrange(keys[number], 0, -1, withscores=True)
+                stored |= {image.decode(): int(score) for image, score in reply}
+            assert stored == expected or (keys is self.keys.reviews and not reviews)
+
+    def _policy(
+        self, batch: Batch, cases: dict[str, Case]
+    ) -> tuple[list[Outcome], list[Answer], list[Answer]]:
+        """Moves `cases` on, and returns the outcomes, each decision with its event's arrival, and those of
+        shadow mode.
+        """
         outcomes: list[Outcome] = []
         decisions: list[Answer] = []
-        for event in batch.reports:
-            step = apply(batch.policy, cases[event.image_id], event, batch.now)
+        shadow: list[Answer] = []
+        most = batch.policy.max_blocks_per_hour
+        room = max(0, most - len(self.blocks)) if most else None
+        for event in batch.events:
+            step = apply(batch.policy, cases[event.image_id], event, batch.now, room)
             cases[event.image_id] = step.case
             outcomes.append(step.outcome)
-            if step.decision is not None:
-                decisions.append((step.decision, event.arrived))
-        return outcomes, decisions
+            if isinstance(event, Tick) and batch.policy.asks_reviews:
+                self.due.pop(event.image_id, None)
+            if step.due is not None:
+                self.due[event.image_id] = step.due
+            if step.decision is None:
+                continue
+            if step.shadow:
+                shadow.append((step.decision, None))
+                continue
+            decisions.append((step.decision, None if isinstance(event, Tick) else event.arrived))
+            if step.decision.action is Action.BLOCK and step.decision.automated:
+                room = None if room is None else room - 1
+        return outcomes, decisions, shadow
+
+    def _count_blocks(self, decisions: Sequence[Decision]) -> None:
+        for one in decisions:
+            if one.action is Action.BLOCK and one.automated and one not in self.blocks:
+                self.blocks.append(one)
 
 
 def _by_image(decisions: Sequence[Answer]) -> Sequence[Answer]:
@@ -177,7 +249,9 @@ def _by_image(decisions: Sequence[Answer]) -> Sequence[Answer]:
 def packed(case: Case) -> bytes:
     """A case without records, such as a verdict leaves behind; the layout is that of store/layout.py."""
     floor, decided_at = case.floor.to_bytes(6, "little"), case.decided_at.to_bytes(6, "little")
-    return struct.pack("<B6s6s6sHI6sB", DECIDED, floor, b"", b"", 0, case.revision, decided_at, 0)
+    return struct.pack(
+        "<B6s6s6sHI6s6s6s6sBBB", EXTRA, floor, b"", b"", 0, case.revision, decided_at, b"", b"", b"", 0, 0, 0
+    )
 
 
 unblocked_cases = st.dictionaries(

@@ -13,7 +13,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.domain.case import Case
-from service.domain.decision import Publication, State
+from service.domain.decision import Publication, State, Trigger
 from service.domain.errors import Misconfigured
 from service.domain.policy import Policy, score
 from service.domain.report import Outcome, Report
@@ -117,7 +117,11 @@ async def test_racing_reports_and_retractions_end_as_some_order_would(stores: li
         if waiting:
             assert ledger([event for event in events if not event.retracted]).score >= 5
             assert case == Case(
-                state=State.BLOCKED, floor=waiting[0].last_reported_at, revision=1, decided_at=BASE
+                state=State.BLOCKED,
+                floor=waiting[0].last_reported_at or 0,
+                revision=1,
+                decided_at=BASE,
+                trigger=Trigger.THRESHOLD,
             )
             continue
         end = ledger(events)

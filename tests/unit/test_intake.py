@@ -5,12 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pytest
+import structlog
 
-from service.domain.decision import Applied, OutboxEntry
+from service.domain.decision import Action, Applied, Decision, OutboxEntry, State, Trigger
 from service.domain.errors import BrokerUnavailable, StoreUnavailable
 from service.domain.message import DeadLetter, RawMessage
 from service.domain.policy import Policy
-from service.domain.report import Report
+from service.domain.report import Outcome, Report, Tick, Verdict
+from service.events.render import review_event
 from service.intake import intake as module
 from service.intake.intake import Intake
 from service.store.memory_store import MemoryStore
@@ -30,6 +32,13 @@ def message(number: int, *, image: str = "img", deliveries: int = 1, body: bytes
     return RawMessage(CHANNEL, f"{NOW}-{number}", body or json.dumps(event).encode(), NOW, deliveries)
 
 
+def verdict(number: int, *, upheld: bool, image: str = "img", body: bytes | None = None) -> RawMessage:
+    event = review_event(
+        event_id=f"v{number}", source="/desk", time=NOW + number, image_id=image, upheld=upheld
+    )
+    return RawMessage("image.reviewed", f"{NOW}-{number}", body or event, NOW + number)
+
+
 class World:
     """Every port of the intake, with one log of what was called in which order."""
 
@@ -39,6 +48,11 @@ class World:
         self.letters: list[DeadLetter] = []
         self.published: list[OutboxEntry] = []
         self.outcomes: dict[str, int] = {}
+        self.judged: dict[str, int] = {}
+        self.decisions: list[tuple[str, str, str]] = []
+        self.ages: list[float] = []
+        self.shadow: list[Decision] = []
+        """What the store says shadow mode would have decided."""
         self.fail: dict[str, list[Exception]] = {}
         self.store = MemoryStore(policy=Policy(threshold), clock=lambda: NOW)
         self.intake = Intake(
@@ -69,10 +83,10 @@ class World:
         self._call("park", len(letters))
         self.letters += letters
 
-    async def apply(self, reports: Sequence[Report], *, retried: bool) -> Applied:
-        applied = await self.store.apply(reports, retried=retried)
+    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
+        applied = await self.store.apply(events, retried=retried)
         self._call("apply", retried)  # a failure loses the reply of what was applied
-        return applied
+        return applied._replace(shadow=self.shadow)
 
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         self._call("publish", len(entries))
@@ -82,6 +96,13 @@ class World:
         for outcome, count in outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
 
+    def verdicts(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, count in outcomes.items():
+            self.judged[outcome] = self.judged.get(outcome, 0) + count
+
+    def decision(self, action: str, trigger: str, mode: str) -> None:
+        self.decisions.append((action, trigger, mode))
+
     def dead_letter(self, reason: str) -> None:
         self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
 
@@ -89,7 +110,7 @@ class World:
         self.log.append(("batch", size))
 
     def report_age(self, seconds: float) -> None:
-        pass
+        self.ages.append(seconds)
 
 
 @pytest.mark.parametrize("place", [0, 2, 4])
@@ -166,7 +187,7 @@ async def test_messages_delivered_often_go_one_by_one_and_as_retries() -> None:
 async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     from service.events.parse import parse
 
-    def broken(raw: RawMessage, now: int, max_bytes: int) -> Report:
+    def broken(raw: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
         if raw.position.endswith("-1"):
             raise RecursionError("secret-value")
         return parse(raw, now, max_bytes)
@@ -178,3 +199,74 @@ async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyP
         ("invalid", "the parser failed: RecursionError")
     ]
     assert world.outcomes["counted"] == 2
+
+
+async def test_verdicts_go_the_same_way_and_are_counted_apart() -> None:
+    world = World()
+    await world.intake.process([message(n) for n in range(3)])
+    batch = [
+        verdict(1, upheld=False),
+        verdict(1, upheld=False),
+        verdict(0, upheld=True),
+        verdict(2, upheld=True, image="other"),
+        verdict(3, upheld=True, body=b"oops"),
+    ]
+    world.log.clear()
+    await world.intake.process(batch)
+    assert [name for name, _ in world.log] == ["park", "apply", "ack", "publish", "batch"]
+    assert world.acked[3:] == [one.position for one in batch]
+    assert world.outcomes == {"counted": 3, "not_json": 1}
+    assert world.judged == {"cleared": 1, "duplicate": 1, "stale": 1, "upheld": 1}
+    assert len(world.ages) == 1, "of reports alone"
+    decisions = [entry.decision for entry in world.published]
+    assert [(one.image_id, one.action, one.trigger) for one in decisions] == [
+        ("img", Action.BLOCK, Trigger.THRESHOLD),
+        ("img", Action.UNBLOCK, Trigger.MODERATOR),
+        ("other", Action.BLOCK, Trigger.MODERATOR),
+    ]
+
+
+async def test_a_verdict_on_the_channel_of_reports_is_parked_and_the_reverse() -> None:
+    world = World()
+    await world.intake.process([message(0), verdict(1, upheld=True)._replace(channel=CHANNEL)])
+    await world.intake.process([message(2)._replace(channel="image.reviewed")])
+    assert [letter.reason for letter in world.letters] == ["unknown_type", "unknown_type"]
+    assert (world.outcomes, world.judged) == ({"counted": 1, "unknown_type": 2}, {})
+
+
+async def test_what_shadow_mode_would_have_decided_is_counted_and_logged_and_not_published() -> None:
+    world = World()
+    world.shadow = [
+        Decision(
+            image_id="img",
+            action=Action.BLOCK,
+            revision=1,
+            decided_at=NOW,
+            state=State.BLOCKED,
+            trigger=Trigger.THRESHOLD,
+            automated=True,
+            distinct_reporters=3,
+            threshold=3,
+            reasons={},
+            first_reported_at=NOW,
+            last_reported_at=NOW,
+            policy="3f9a1c77",
+        )
+    ]
+    with structlog.testing.capture_logs() as lines:
+        await world.intake.process([message(0)])
+    assert world.decisions == [("block", "threshold", "shadow")]
+    assert [line["image_id"] for line in lines if line["event"] == "shadow_decision"] == ["img"]
+    assert world.published == []
+    assert world.outcomes == {Outcome.COUNTED: 1}
+
+
+async def test_ticks_are_applied_and_counted_as_nothing() -> None:
+    world = World()
+    world.fail["apply"] = [StoreUnavailable("reset")]
+    await world.intake.tick([Tick("img"), Tick("other")])
+    assert [(name, detail) for name, detail in world.log if name != "pause"] == [
+        ("apply", False),
+        ("apply", True),
+    ]
+    assert (world.outcomes, world.judged, world.acked) == ({}, {}, [])

@@ -65,7 +65,11 @@ def _is_closed(result: Run) -> None:
     case = result.case
     (decision,) = result.decisions.values()
     assert case == Case(
-        state=State.BLOCKED, floor=decision.last_reported_at, revision=1, decided_at=decision.decided_at
+        state=State.BLOCKED,
+        floor=decision.last_reported_at or 0,
+        revision=1,
+        decided_at=decision.decided_at,
+        trigger=Trigger.THRESHOLD,
     )
 
 
@@ -158,7 +162,7 @@ def test_c_what_counts_lies_within_one_window_and_after_the_floor(
             assert after == before
         decision = result.decisions.get(number)
         if decision is not None:
-            first, last = decision.first_reported_at, decision.last_reported_at
+            first, last = decision.first_reported_at or 0, decision.last_reported_at or 0
             counted = reports_between(history[: number + 1], first, last)
             assert decision.distinct_reporters == counted.score >= threshold
             assert decision.reasons == counted.reasons
@@ -212,7 +216,8 @@ def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shor
             assert after.last - after.first <= rules[1].report_window
     for number, decision in result.decisions.items():
         if not history[cut + number].retracted:
-            assert decision.last_reported_at - decision.first_reported_at <= rules[1].report_window
+            first, last = decision.first_reported_at or 0, decision.last_reported_at or 0
+            assert last - first <= rules[1].report_window
     if rules[0].report_window < rules[1].report_window:
         return  # what was too old for the shorter window may count now, for the first time
     again = run(rules[1], history, result.case)

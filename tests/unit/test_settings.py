@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from service.domain.policy import Policy
 from service.settings import Settings, SettingsError, milliseconds
+from service.tools import policy
 
 BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?password=hunter2"}
 SECRET = "hunter2"
@@ -34,6 +36,9 @@ def test_defaults() -> None:
     assert settings.store_is_broker
     assert settings.store_address == BROKER["MODERATION_BROKER_URL"]
     assert settings.log_format is None
+    assert milliseconds(settings.immunity) == 30 * 86_400_000
+    assert (settings.review_threshold, settings.review_grace, settings.urgent_reasons) == (None, None, ())
+    assert (settings.max_blocks_per_hour, settings.mode) == (None, "live")
 
 
 def test_other_variables_and_the_process_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +127,16 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("REPORT_WINDOW", "999999999999999d", "from 1s to 3650d"),
         ("DECISION_RETENTION", "0s", "from 10m"),
         ("SHUTDOWN_TIMEOUT", "11m", "from 1s to 10m"),
+        ("IMMUNITY", "3651d", "from 0s to 3650d"),
+        ("REVIEW_THRESHOLD", "0", "from 1 to 999"),
+        ("REVIEW_GRACE", "0s", "from 1s to 365d"),
+        ("MAX_BLOCKS_PER_HOUR", "0", "from 1 to 1,000,000"),
+        ("MODE", "dark", "live or shadow"),
+        ("URGENT_REASONS", "csam,,terrorism", "reasons with commas"),
+        ("URGENT_REASONS", "csam,", "reasons with commas"),
+        ("URGENT_REASONS", "CSAM", "('CSAM' is no reason"),
+        ("URGENT_REASONS", "csam terrorism", "is no reason that a report can have"),
+        ("URGENT_REASONS", "a" * 65, "is no reason that a report can have"),
     ],
 )
 def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str) -> None:
@@ -129,7 +144,7 @@ def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str
     assert line.startswith(f"MODERATION_{name}: got {ascii(value)[:40]}"[:70])
     assert f"; takes {Settings.model_fields[name.lower()].description}" in line
     assert takes in line
-    assert len(line) < 300
+    assert len(line) < 330
 
 
 @pytest.mark.parametrize(
@@ -170,12 +185,7 @@ def test_an_unusable_secret_is_told_without_its_value(name: str, value: str, tol
         ("MODERATION_REPORTER_KEY_FLIE", "did you mean MODERATION_REPORTER_KEY_FILE?"),
         ("MODERATION_PORT_8080_TCP_ADDR", "enableServiceLinks: false"),
         ("MODERATION_BLOCK_THRESHOLD_FILE", "unknown variable"),
-        ("MODERATION_IMMUNITY", "this version has none of that name"),
-        ("MODERATION_REVIEW_THRESHOLD", "this version has none of that name"),
-        ("MODERATION_REVIEW_GRACE", "this version has none of that name"),
-        ("MODERATION_URGENT_REASONS", "this version has none of that name"),
-        ("MODERATION_MAX_BLOCKS_PER_HOUR", "this version has none of that name"),
-        ("MODERATION_MODE", "this version has none of that name"),
+        ("MODERATION_SEVERITY", "this version has none of that name"),
     ],
 )
 def test_an_unknown_variable_is_refused(name: str, told: str) -> None:
@@ -230,6 +240,47 @@ def test_contradictions(tmp_path: Path) -> None:
     ]
     (line,) = refused(BROKER, embedded_url="unix:///run/embedded.sock")
     assert line.startswith("MODERATION_BROKER_URL: got a URL beside --embedded")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"REVIEW_THRESHOLD": "5"},
+            "got 5, which is not below MODERATION_BLOCK_THRESHOLD (5); takes fewer, or off",
+        ),
+        (
+            {"REVIEW_GRACE": "2h", "MAX_BLOCKS_PER_HOUR": "9"},
+            "got 2h, while nothing asks for a review; takes MODERATION_REVIEW_THRESHOLD or ",
+        ),
+    ],
+)
+def test_contradictions_of_the_policy(variables: dict[str, str], told: str) -> None:
+    environ = BROKER | {f"MODERATION_{name}": value for name, value in variables.items()}
+    (line,) = refused(environ)
+    assert line.startswith(f"MODERATION_{next(iter(variables))}: {told}")
+    assert refused(environ | {"MODERATION_NONE": "1"})[1:] == [line]
+
+
+def test_the_options_of_the_policy() -> None:
+    settings = load(
+        IMMUNITY="0s",
+        REVIEW_THRESHOLD="4",
+        REVIEW_GRACE="PT2H",
+        URGENT_REASONS=" csam, terrorism ,csam",
+        MAX_BLOCKS_PER_HOUR="100",
+        MODE="Shadow",
+    )
+    rule = policy(settings)
+    assert (rule.immunity, rule.review_threshold, rule.review_grace) == (0, 4, 7_200_000)
+    assert (rule.urgent_reasons, rule.max_blocks_per_hour) == (frozenset({"csam", "terrorism"}), 100)
+    assert rule.shadow
+    shown = settings.effective()
+    assert shown["MODERATION_URGENT_REASONS"] == "csam,terrorism"
+    assert (shown["MODERATION_REVIEW_GRACE"], shown["MODERATION_MODE"]) == ("2h", "shadow")
+    assert load(REVIEW_GRACE="2h", URGENT_REASONS="csam").review_grace == timedelta(hours=2)
+    assert policy(load()) == Policy()
+    assert load().effective()["MODERATION_URGENT_REASONS"] is None
 
 
 def test_embedded_url_is_the_broker() -> None:

@@ -33,11 +33,13 @@ DESIGNED = (
     "intake_pending",
     "outbox_oldest_age_seconds",
     "outbox_pending",
+    "oldest_unanswered_review_age_seconds",
     "ready",
     "report_age_seconds",
     "reports_total",
     "store_call_seconds",
     "dead_letter_flood",
+    "verdicts_total",
 )
 OUTCOMES = (
     "counted",
@@ -78,7 +80,20 @@ def test_the_vocabulary(metrics: Metrics) -> None:
 def test_known_series_start_at_zero(metrics: Metrics) -> None:
     assert {value(metrics, "reports_total", outcome=outcome) for outcome in OUTCOMES} == {0}
     assert value(metrics, "dead_letters_total", reason="too_many_deliveries") == 0
-    assert value(metrics, "decisions_total", decision="block", trigger="threshold", mode="live") == 0
+    for mode in ("live", "shadow"):
+        for decision, trigger in (
+            ("block", "threshold"),
+            ("block", "moderator"),
+            ("unblock", "moderator"),
+            ("request_review", "review_threshold"),
+            ("request_review", "urgent_reason"),
+            ("request_review", "breaker"),
+        ):
+            assert value(metrics, "decisions_total", decision=decision, trigger=trigger, mode=mode) == 0
+    for outcome in ("upheld", "cleared", "stale", "duplicate"):
+        assert value(metrics, "verdicts_total", outcome=outcome) == 0
+    for outcome in ("upheld", "cleared", "ticked"):
+        assert value(metrics, "reports_total", outcome=outcome) is None, "no report has it"
 
 
 def test_two_instances_share_nothing(metrics: Metrics) -> None:
@@ -93,6 +108,9 @@ def test_what_is_told_is_shown(metrics: Metrics) -> None:
     metrics.store_call(0.004)
     metrics.report_age(90)
     metrics.decision("block", "threshold")
+    metrics.decision("unblock", "moderator", "shadow")
+    metrics.verdicts({Outcome.CLEARED: 2, Outcome.STALE: 1})
+    metrics.review_age(3_600)
     metrics.decision_latency(0.02)
     metrics.outbox(2, 1.5)
     metrics.intake(None, 3, 4.5)
@@ -103,6 +121,9 @@ def test_what_is_told_is_shown(metrics: Metrics) -> None:
     assert value(metrics, "store_call_seconds_bucket", le="0.005") == 1
     assert value(metrics, "report_age_seconds_sum") == 90
     assert value(metrics, "decisions_total", decision="block", trigger="threshold", mode="live") == 1
+    assert value(metrics, "decisions_total", decision="unblock", trigger="moderator", mode="shadow") == 1
+    assert value(metrics, "verdicts_total", outcome="cleared") == 2
+    assert value(metrics, "oldest_unanswered_review_age_seconds") == 3_600
     assert value(metrics, "decision_latency_seconds_count") == 1
     assert (value(metrics, "outbox_pending"), value(metrics, "outbox_oldest_age_seconds")) == (2, 1.5)
     assert "moderation_intake_lag NaN" in metrics.render("")[0].decode()

@@ -1,0 +1,62 @@
+"""`review`: publishes a moderator's verdict."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from service.cli.output import Json, WrongCall, encodable, say, say_json
+from service.cli.report import SOURCE
+from service.domain.message import RawMessage
+from service.events.models import REVIEWED_CHANNEL
+from service.events.parse import Malformed, parse
+from service.events.render import review_event
+from service.settings import Settings
+from service.tools import broker_tools, clock
+
+
+class Word(StrEnum):
+    """What a moderator may say."""
+
+    UPHELD = "upheld"
+    CLEARED = "cleared"
+
+
+def review(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")],
+    verdict: Annotated[
+        Word,
+        typer.Option(help="`upheld` blocks it; `cleared` unblocks it, and no report counts for a while."),
+    ],
+    moderator: Annotated[
+        str | None, typer.Option(metavar="ID", help="Who judged; it is checked and not kept.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a moderator's verdict on IMAGE and print the event's id."""
+    settings = Settings.load()
+    event_id, now = str(uuid4()), clock()
+    body = review_event(
+        event_id=event_id,
+        source=SOURCE,
+        time=now,
+        image_id=encodable(image, "IMAGE"),
+        upheld=verdict is Word.UPHELD,
+        moderator_id=None if moderator is None else encodable(moderator, "--moderator"),
+    )
+    try:
+        parse(RawMessage(REVIEWED_CHANNEL, "", body), now, settings.max_event_bytes)
+    except Malformed as malformed:
+        raise WrongCall(f"review: {malformed}") from None
+    position = asyncio.run(_publish(settings, body))
+    if as_json:
+        say_json({"id": event_id, "channel": REVIEWED_CHANNEL, "position": position, "image_id": image})
+    else:
+        say(event_id)
+
+
+async def _publish(settings: Settings, body: bytes) -> str:
+    async with broker_tools(settings) as tools:
+        return (await tools.publish(REVIEWED_CHANNEL, [body]))[0]

@@ -1,0 +1,135 @@
+"""The rule of a consumer, as contracts/README.md has it: right under any order, repetition and delay.
+
+The Python program of the README runs as it stands there, on a broker that gives it what a test wants.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.domain.decision import Action, Decision, State, Trigger
+from service.events.render import channel_of, decision_event
+from tests.contract_programs import program
+
+PROGRAM = compile(program("A consumer", "python"), "README.md", "exec")
+ACTS = {Action.BLOCK: "block", Action.UNBLOCK: "unblock"}
+EPOCH = 1_795_428_000_000
+
+
+class Ended(Exception):
+    """The broker has no more."""
+
+
+class Broker:
+    """In place of redis-py: gives its entries in the given order, in reads of at most `size` entries."""
+
+    def __init__(self, entries: Sequence[tuple[str, bytes]], size: int) -> None:
+        self._entries = list(entries)
+        self._size = size
+
+    def from_url(self, *_: Any, **__: Any) -> "Broker":
+        return self
+
+    def xread(self, positions: dict[str, str], **_: Any) -> list[Any]:
+        assert set(positions) == {"image.blocked", "image.unblocked"}
+        if not self._entries:
+            raise Ended
+        given, self._entries = self._entries[: self._size], self._entries[self._size :]
+        return [
+            (name, [(f"{number}-0", {"__data__": body.decode()}) for number, body in enumerate(bodies)])
+            for name in positions
+            if (bodies := [body for channel, body in given if channel == name])
+        ]
+
+
+def consume(entries: Sequence[tuple[str, bytes]], size: int) -> list[list[str]]:
+    """Each act of the consumer and its image, in order."""
+    broker, out = Broker(entries, size), io.StringIO()
+    modules = {"redis": mock.Mock(Redis=broker)}
+    with (
+        mock.patch.dict(sys.modules, modules),
+        mock.patch.dict(os.environ, {"REDIS_URL": "redis://nobody"}),
+        contextlib.redirect_stdout(out),
+        contextlib.suppress(Ended),
+    ):
+        exec(PROGRAM, {})
+    return [line.split(" ", 1) for line in out.getvalue().splitlines()]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Decision]:
+    """The decisions on a few images: each image's `decided_at` grows, and its case may be forgotten."""
+    decisions: list[Decision] = []
+    for image in draw(st.lists(st.sampled_from(["img-1", "写真 2", "img-3"]), min_size=1, unique=True)):
+        revision, time, state = 0, EPOCH + draw(st.integers(0, 2_000)), State.OPEN
+        for action in draw(st.lists(st.sampled_from(Action), min_size=1, max_size=7)):
+            state = {Action.BLOCK: State.BLOCKED, Action.UNBLOCK: State.OPEN}.get(action, state)
+            revision = 1 if draw(st.integers(0, 5)) == 0 else revision + 1
+            time += draw(st.sampled_from([1, 2, 999, 1_000, 86_400_000]))
+            decisions.append(
+                Decision(
+                    image_id=image,
+                    action=action,
+                    revision=revision,
+                    decided_at=time,
+                    state=state,
+                    trigger=Trigger.MODERATOR,
+                    automated=False,
+                    distinct_reporters=0,
+                    threshold=5,
+                    reasons={},
+                    first_reported_at=None,
+                    last_reported_at=None,
+                    policy="3f9a1c77",
+                )
+            )
+    return decisions
+
+
+@settings(deadline=None, max_examples=150)
+@given(histories(), st.randoms(use_true_random=False), st.integers(1, 9))
+def test_decisions_in_any_order_and_any_number_end_with_the_latest(
+    decisions: list[Decision], chance: Any, size: int
+) -> None:
+    sent = decisions + [chance.choice(decisions) for _ in range(chance.randrange(8))]
+    chance.shuffle(sent)
+    # Requests for review are on a channel of their own; one that went astray must change nothing either.
+    entries = [(channel_of(one), decision_event(one)[1]) for one in sent]
+    entries = [
+        (channel if channel != "image.review-requested" else "image.blocked", body)
+        for channel, body in entries
+    ]
+    final = {
+        one.image_id: ACTS[one.action]
+        for one in sorted(decisions, key=lambda one: one.decided_at)
+        if one.action in ACTS
+    }
+    applied = consume(entries, size)
+    assert {image: act for act, image in applied} == final
+    again = consume(entries + entries, size)
+    assert {image: act for act, image in again} == final
+
+
+def test_in_order_every_change_is_applied_once() -> None:
+    base = {"image_id": "img", "revision": 1, "trigger": Trigger.MODERATOR, "automated": False}
+    facts = {
+        "distinct_reporters": 0,
+        "threshold": 5,
+        "reasons": {},
+        "first_reported_at": None,
+        "last_reported_at": None,
+        "policy": "3f9a1c77",
+    }
+    decisions = [
+        Decision(**base, **facts, action=action, decided_at=EPOCH + n, state=State.OPEN)  # type: ignore[arg-type]
+        for n, action in enumerate((Action.BLOCK, Action.UNBLOCK, Action.BLOCK))
+    ]
+    entries = [(channel_of(one), decision_event(one)[1]) for one in decisions for _ in range(2)]
+    assert consume(entries, 1) == [["block", "img"], ["unblock", "img"], ["block", "img"]]

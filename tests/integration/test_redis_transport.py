@@ -1,0 +1,134 @@
+"""The Redis broker with several channels: each is read, acked, taken back, trimmed and counted on its own."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from service.brokers import redis_group
+from service.brokers.redis import RedisTransport
+from service.brokers.redis_group import Figures, together
+from service.domain.message import RawMessage
+from service.redis_connection import connect_one
+from service.tools import clock
+from tests.servers import wait_until_async
+
+REPORTED, REVIEWED, GROUP = "image.reported", "image.reviewed", "image-moderation"
+CHANNELS = {REPORTED: 2, REVIEWED: 1}
+
+
+class World:
+    """A transport, and all that it hands over."""
+
+    def __init__(self, redis: Any, url: str) -> None:
+        self.redis = redis
+        self.batches: list[Sequence[RawMessage]] = []
+        self.acking = True
+        self.transport = RedisTransport(
+            redis,
+            url,
+            channels=CHANNELS,
+            group=GROUP,
+            consumer="host-1",
+            batch_size=100,
+            clock=clock,
+            dead_letter_retention=86_400_000,
+        )
+
+    async def handle(self, messages: Sequence[RawMessage]) -> None:
+        self.batches.append(messages)
+        if self.acking:
+            await self.transport.ack(messages)
+
+    async def add(self, channel: str, *bodies: str) -> None:
+        for body in bodies:
+            await self.redis.xadd(channel, {"__data__": body})
+
+    async def left_by_a_dead_replica(self, channel: str) -> None:
+        """All that the channel has is pending with a consumer that is gone."""
+        await self.redis.xgroup_create(channel, GROUP, id="0", mkstream=True)
+        await self.redis.execute_command("XREADGROUP", "GROUP", GROUP, "dead-0", "STREAMS", channel, ">")
+
+    def seen(self, channel: str) -> list[bytes]:
+        return sorted(one.body for batch in self.batches for one in batch if one.channel == channel)
+
+    async def nothing_pending(self) -> bool:
+        return await self.transport.figures() == (0, 0, 0.0)
+
+
+@pytest.fixture
+async def world(redis_url: str) -> AsyncIterator[World]:
+    client = connect_one(redis_url)
+    world = World(client, redis_url)
+    yield world
+    await world.transport.stop(5)
+    await client.aclose()
+
+
+async def test_every_channel_is_read_and_a_batch_is_of_one(world: World) -> None:
+    await world.add(REPORTED, "r1", "r2")
+    await world.add(REVIEWED, "v1", "v2")
+    await world.transport.start(world.handle)
+    await wait_until_async(lambda: len(world.seen(REPORTED) + world.seen(REVIEWED)) == 4, "all are read")
+    await wait_until_async(world.nothing_pending, "each is acked on its own channel")
+    assert (world.seen(REPORTED), world.seen(REVIEWED)) == ([b"r1", b"r2"], [b"v1", b"v2"])
+    assert all(len({one.channel for one in batch}) == 1 for batch in world.batches)
+    for channel, lanes in CHANNELS.items():
+        consumers = await world.redis.xinfo_consumers(channel, GROUP)
+        assert sorted(one["name"] for one in consumers) == [b"host-1-%d" % n for n in range(lanes)]
+
+
+async def test_what_dead_replicas_left_is_taken_back_on_every_channel(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_group, "CLAIM_IDLE", 0)
+    for channel in CHANNELS:
+        await world.add(channel, "left")
+        await world.left_by_a_dead_replica(channel)
+    await world.transport.start(world.handle)
+    lag, pending, age = await world.transport.figures()
+    assert (lag, pending) == (0, 2)
+    assert 0 <= age < 5
+    await world.transport.reclaim()
+    assert world.seen(REPORTED) == world.seen(REVIEWED) == [b"left"]
+    assert {one.deliveries for batch in world.batches for one in batch} == {2}
+    assert await world.nothing_pending()
+    monkeypatch.setattr(redis_group, "CONSUMER_IDLE", 0)
+    await world.transport.tidy()
+    for channel in CHANNELS:
+        names = {one["name"] for one in await world.redis.xinfo_consumers(channel, GROUP)}
+        assert b"dead-0" not in names
+        assert await world.redis.xlen(channel) <= 1, "trimmed up to what was delivered last"
+
+
+@pytest.mark.parametrize("lost", [REPORTED, REVIEWED])
+async def test_readers_of_a_deleted_stream_are_revived(world: World, lost: str) -> None:
+    await world.transport.start(world.handle)
+    await world.redis.delete(lost)
+
+    async def comes_through() -> bool:
+        await world.transport.revive()
+        await world.add(lost, "again")
+        return b"again" in world.seen(lost)
+
+    await wait_until_async(comes_through, "the readers are back", 20)
+    (other,) = set(CHANNELS) - {lost}
+    await world.add(other, "still")
+    await wait_until_async(lambda: b"still" in world.seen(other), "the others never went")
+
+
+async def test_stopping_works_on_what_was_left_and_leaves_every_group(world: World) -> None:
+    world.acking = False
+    await world.transport.start(world.handle)
+    for channel in CHANNELS:
+        await world.add(channel, "m")
+    await wait_until_async(lambda: len(world.batches) == 2, "both are in hand")
+    world.acking = True
+    await world.transport.stop(5)
+    assert world.seen(REPORTED) == world.seen(REVIEWED) == [b"m", b"m"]
+    for channel in CHANNELS:
+        assert await world.redis.xinfo_consumers(channel, GROUP) == []
+
+
+def test_figures_together() -> None:
+    assert together([Figures(1, 2, 3.0), Figures(10, 20, 0.5)]) == Figures(11, 22, 3.0)
