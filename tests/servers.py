@@ -38,8 +38,6 @@ KEYS_WITHOUT_TTL = {
     "image.*": "the broker's streams are trimmed by length of use, not by age",
     "moderation:reporter-key*": "losing the reporter key would start every round anew",
     "moderation:{p??}:outbox": "a decision stays until it has been published, however long that takes",
-    "moderation:{p??}:due": "empties itself: a withheld block leaves it once looked at again, when it is due",
-    "moderation:{p??}:reviews": "empties itself: a request for review leaves it with its answer or its case",
 }
 """Glob patterns of the keys that may live for ever, each with its reason."""
 
