@@ -3,6 +3,7 @@
 The Python program of the README runs as it stands there, on a broker that gives it what a test wants.
 """
 
+import asyncio
 import contextlib
 import io
 import os
@@ -15,8 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.decision import Action, Decision, State, Trigger
+from service.domain.policy import Policy
+from service.domain.report import Event, Verdict
 from service.events.render import channel_of, decision_event
+from service.store.memory_store import MemoryStore
 from tests.contract_programs import program
+from tests.histories import BASE, report
 
 PROGRAM = compile(program("A consumer", "python"), "README.md", "exec")
 ACTS = {Action.BLOCK: "block", Action.UNBLOCK: "unblock"}
@@ -115,6 +120,44 @@ def test_decisions_in_any_order_and_any_number_end_with_the_latest(
     assert {image: act for act, image in applied} == final
     again = consume(entries + entries, size)
     assert {image: act for act, image in again} == final
+
+
+some_events = st.one_of(
+    st.builds(
+        lambda image, who, time: report(f"user-{who}", time, image=image),
+        st.sampled_from(["img-1", "img-2"]),
+        st.integers(0, 5),
+        st.integers(1, 60),
+    ),
+    st.builds(
+        lambda image, time, upheld: Verdict(image, BASE + time, BASE + time, upheld),
+        st.sampled_from(["img-1", "img-2"]),
+        st.integers(1, 60),
+        st.booleans(),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(some_events, max_size=40), st.randoms(use_true_random=False), st.integers(1, 9))
+def test_a_consumer_ends_with_the_state_of_the_store(events: list[Event], chance: Any, size: int) -> None:
+    async def decide() -> tuple[list[Decision], dict[str, State]]:
+        clock = iter(range(BASE, BASE + 1_000))
+        rule = Policy(block_threshold=2, report_window=30, immunity=3, review_threshold=1)
+        store = MemoryStore(policy=rule, clock=lambda: next(clock))
+        applied = [await store.apply([event]) for event in events]
+        images = {event.image_id for event in events}
+        states = {image: (await store.case(image))[0].state for image in images}
+        return [entry.decision for one in applied for entry in one.entries], states
+
+    decisions, states = asyncio.run(decide())
+    sent = decisions * 2
+    chance.shuffle(sent)
+    applied = consume([(channel_of(one), decision_event(one)[1]) for one in sent if one.action in ACTS], size)
+    last = {image: act for act, image in applied}
+    assert {image for image, state in states.items() if state is State.BLOCKED} == {
+        image for image, act in last.items() if act == "block"
+    }
 
 
 def test_in_order_every_change_is_applied_once() -> None:
