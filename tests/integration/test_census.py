@@ -111,6 +111,7 @@ async def test_forgetting_removes_the_case_with_its_marks_and_nothing_else(redis
         put(client, {"img-42": BLOCKED, "img-43": BLOCKED}.items())
         for name in (b":due", b":reviews"):
             client.zadd(partition + name, {"img-42": 1, "another": 2})
+            client.expire(partition + name, 3_600)
         client.zadd(partition + b":outbox", {"a decision about img-42": 1})
         connected = connect(redis_url)
         try:
