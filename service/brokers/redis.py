@@ -239,6 +239,8 @@ class RedisTransport:
                     await group.leave()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("drain_incomplete", error=f"{type(error).__name__}: {error}")
+        # The patience is spent; closing would wait as long again for batches still in hand.
+        self._broker.config.broker_config.graceful_timeout = 0.1
         await self._broker.stop()
 
     async def _finish(self, group: Group, consumer: str) -> None:

@@ -233,3 +233,27 @@ def test_it_waits_for_a_redis_that_is_not_there_yet(
         assert service.get("/readyz")[0] == 503
         server.restart()
         service.wait_ready()
+
+
+def test_a_drain_that_can_not_finish_keeps_to_its_time_and_loses_nothing(
+    server: EmbeddedRedis, client: Any, redis_servers: RedisServers, tmp_path: Path
+) -> None:
+    messages, expected = make_sample(500)
+    with redis_servers.new(tmp_path / "store", appendfsync="always") as store:
+        env = {
+            "MODERATION_BROKER_URL": server.url,
+            "MODERATION_STORE_URL": store.url,
+            "MODERATION_SHUTDOWN_TIMEOUT": "2s",
+            **QUICK,
+        }
+        with ServiceProcess(tmp_path, env, module=MODULE) as service:
+            store.kill()
+            service.wait_ready(ready=False)
+            send(client, messages)
+            wait_until(lambda: client.xpending(REPORTED, GROUP)["pending"] > 0, "something is in hand")
+            service.terminate()
+            assert service.wait(3.5) == 0
+            store.restart()
+            service.start()
+            wait_done(client, redis.Redis.from_url(store.url))
+    assert wrong(client, expected) == []
