@@ -1,20 +1,18 @@
 """`report`: publishes a report, a retraction, or a file of them."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
-from service.cli.output import Json, WrongCall, encodable, say, say_json
+from service.cli.output import Json, WrongCall, encodable
 from service.cli.report_file import report_file
-from service.domain.message import RawMessage
+from service.cli.send import send
 from service.events.models import REPORTED_CHANNEL
-from service.events.parse import Malformed, parse
 from service.events.render import report_event
 from service.settings import Settings
-from service.tools import broker_tools, clock
+from service.tools import clock
 
 SOURCE = "/image-moderation/cli"
 
@@ -66,17 +64,4 @@ def report(
         group=None if group is None else encodable(group, "--group"),
         retract=retract,
     )
-    try:
-        parse(RawMessage(REPORTED_CHANNEL, "", body), now, settings.max_event_bytes)
-    except Malformed as malformed:
-        raise WrongCall(f"report: {malformed}") from None
-    position = asyncio.run(_publish(settings, body))
-    if as_json:
-        say_json({"id": event_id, "channel": REPORTED_CHANNEL, "position": position, "image_id": image})
-    else:
-        say(event_id)
-
-
-async def _publish(settings: Settings, body: bytes) -> str:
-    async with broker_tools(settings) as tools:
-        return (await tools.publish(REPORTED_CHANNEL, [body]))[0]
+    send("report", settings, REPORTED_CHANNEL, event_id, image, body, as_json=as_json)

@@ -1,20 +1,18 @@
 """`review`: publishes a moderator's verdict."""
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
-from service.cli.output import Json, WrongCall, encodable, say, say_json
+from service.cli.output import Json, encodable
 from service.cli.report import SOURCE
-from service.domain.message import RawMessage
+from service.cli.send import send
 from service.events.models import REVIEWED_CHANNEL
-from service.events.parse import Malformed, parse
 from service.events.render import review_event
 from service.settings import Settings
-from service.tools import broker_tools, clock
+from service.tools import clock
 
 
 class Word(StrEnum):
@@ -46,17 +44,4 @@ def review(
         upheld=verdict is Word.UPHELD,
         moderator_id=None if moderator is None else encodable(moderator, "--moderator"),
     )
-    try:
-        parse(RawMessage(REVIEWED_CHANNEL, "", body), now, settings.max_event_bytes)
-    except Malformed as malformed:
-        raise WrongCall(f"review: {malformed}") from None
-    position = asyncio.run(_publish(settings, body))
-    if as_json:
-        say_json({"id": event_id, "channel": REVIEWED_CHANNEL, "position": position, "image_id": image})
-    else:
-        say(event_id)
-
-
-async def _publish(settings: Settings, body: bytes) -> str:
-    async with broker_tools(settings) as tools:
-        return (await tools.publish(REVIEWED_CHANNEL, [body]))[0]
+    send("review", settings, REVIEWED_CHANNEL, event_id, image, body, as_json=as_json)
