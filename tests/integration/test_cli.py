@@ -7,15 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pytest
 import redis
 
-from service.cli.main import run
 from service.domain.decision import OutboxEntry
 from service.domain.message import DeadLetter, RawMessage
 from service.domain.report import Report, Verdict
@@ -25,6 +24,7 @@ from service.redis_connection import connect
 from service.settings import Settings
 from service.store.redis_store import Lifetimes, RedisStore
 from service.tools import clock, policy
+from tests.command_line import Call, Result
 from tests.servers import free_port, wait_until
 from tests.service_process import ROOT, ServiceProcess
 
@@ -47,35 +47,7 @@ COMMANDS = (
 )
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Call = Callable[..., Result]
 Stream = list[tuple[bytes, dict[bytes, bytes]]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs one command line in this process, with these MODERATION_* variables alone."""
-
-    def run_with(*arguments: str, **variables: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith("MODERATION_")]:
-                patch.delenv(name)
-            for name, value in variables.items():
-                patch.setenv(f"MODERATION_{name.upper()}", value)
-            patch.setenv("COLUMNS", "200")
-            code = run(arguments)
-        return Result(code, *capsys.readouterr())
-
-    return run_with
 
 
 @pytest.fixture

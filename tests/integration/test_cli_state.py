@@ -1,12 +1,11 @@
 """The commands about the state of images: what they print, publish and remove."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import uuid5
 
 import pytest
@@ -14,7 +13,6 @@ import redis
 from jsonschema import Draft202012Validator
 
 from service.cli.explanation import explain
-from service.cli.main import run
 from service.domain.case import Case, Record
 from service.domain.decision import State, Trigger
 from service.domain.policy import Policy
@@ -24,6 +22,7 @@ from service.events.schemas import json_schema
 from service.events.state import state_event
 from service.tools import clock
 from tests.case_values import case_key, case_value
+from tests.command_line import Call, Result
 
 CLOSED = "redis://127.0.0.1:1"
 HOUR, DAY = 3_600_000, 86_400_000
@@ -47,32 +46,6 @@ CLEARED = Case(
 )
 OPEN = Case(first=NOW - HOUR, last=NOW - HOUR, score=2)
 ALL = {"people": BY_PEOPLE, "moderator": BY_MODERATOR, "cleared": CLEARED, "open": OPEN}
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs one command line in this process, with these MODERATION_* variables alone."""
-
-    def run_with(*arguments: str, **variables: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith("MODERATION_")]:
-                patch.delenv(name)
-            for name, value in variables.items():
-                patch.setenv(f"MODERATION_{name.upper()}", value)
-            patch.setenv("COLUMNS", "200")
-            code = run(arguments)
-        return Result(code, *capsys.readouterr())
-
-    return run_with
 
 
 @pytest.fixture
