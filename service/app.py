@@ -7,16 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from faststream.redis.prometheus import RedisPrometheusMiddleware
 
 from service import __version__
 from service.brokers.asyncapi import document
-from service.brokers.redis import LANES, RedisTransport
+from service.brokers.choose import choose
+from service.brokers.port import Options, Transport
 from service.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
-from service.events.models import REPORTED_CHANNEL, REVIEWED_CHANNEL
 from service.intake.intake import Intake
 from service.outbox.outbox import BrokerSink, Outbox
-from service.redis_connection import Client, close, connect, connect_one
+from service.redis_connection import Client, close, connect
 from service.settings import Settings, milliseconds
 from service.store.redis_store import RedisStore
 from service.telemetry.health import Health
@@ -27,6 +26,8 @@ from service.tools import clock, make_store
 
 OUTBOX_PATIENCE = 15.0
 """Seconds that a decision may wait before the outbox counts as unavailable."""
+REFUSAL_MEMORY = 60_000
+"""Milliseconds that a refused decision may explain why the outbox is old."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +37,9 @@ class App:
     """The running parts of one replica, from `start` to `stop`."""
 
     settings: Settings
-    clients: tuple[Client, ...]
+    store_client: Client
     store: RedisStore
-    transport: RedisTransport
+    transport: Transport
     outbox: Outbox
     intake: Intake
     metrics: Metrics
@@ -58,8 +59,7 @@ class App:
                 await self._serve(stop)
         finally:
             await self.http.stop()
-            for client in self.clients:
-                await close(client)
+            await close(self.store_client)
 
     async def _started(self, stop: asyncio.Event) -> bool:
         """Start each part once its server is there; return False if told to stop meanwhile."""
@@ -120,7 +120,9 @@ class App:
         age = 0.0 if oldest is None else max(0.0, (clock() - oldest) / 1000)
         self.metrics.outbox(pending, age)
         self.metrics.review_age(0.0 if asked_at is None else max(0.0, (clock() - asked_at) / 1000))
-        self.health.set("outbox", ok=age < OUTBOX_PATIENCE, why="decisions wait to be published")
+        # What only the broker's routing refuses is alerted by its own metric, and holds nothing up.
+        waits = age >= OUTBOX_PATIENCE and not self.outbox.refused_since(clock() - REFUSAL_MEMORY)
+        self.health.set("outbox", ok=not waits, why="decisions wait to be published")
 
     async def _watch_broker(self) -> None:
         try:
@@ -160,21 +162,20 @@ def build(settings: Settings) -> App:
     """Join the rooms. Nothing is connected yet."""
     metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
     health = Health(on_ready=metrics.ready)
-    broker_client = connect_one(settings.broker_address)
     store_client = connect(settings.store_address)
     retention = settings.decision_retention
     store = make_store(settings, store_client, metrics.store_call)
-    transport = RedisTransport(
-        broker_client,
-        settings.broker_address,
-        channels={REPORTED_CHANNEL: LANES, REVIEWED_CHANNEL: 1},
-        group=settings.consumer_group,
-        consumer=settings.consumer_name,
-        batch_size=settings.batch_size,
-        clock=clock,
-        dead_letter_retention=milliseconds(settings.dead_letter_retention),
-        decision_retention=None if retention is None else milliseconds(retention),
-        middlewares=(RedisPrometheusMiddleware(registry=metrics.registry),),
+    transport = choose(settings.broker_address).make_transport(
+        Options(
+            url=settings.broker_address,
+            group=settings.consumer_group,
+            consumer=settings.consumer_name,
+            batch_size=settings.batch_size,
+            clock=clock,
+            dead_letter_retention=milliseconds(settings.dead_letter_retention),
+            decision_retention=None if retention is None else milliseconds(retention),
+            registry=metrics.registry,
+        )
     )
     sink = store if settings.store_is_broker else BrokerSink(transport, store)
     outbox = Outbox(sink=sink, store=store, metrics=metrics, clock=clock)
@@ -188,9 +189,7 @@ def build(settings: Settings) -> App:
         max_deliveries=settings.max_deliveries,
     )
     http = HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port)
-    return App(
-        settings, (broker_client, store_client), store, transport, outbox, intake, metrics, health, http
-    )
+    return App(settings, store_client, store, transport, outbox, intake, metrics, health, http)
 
 
 def _spare_the_collector() -> None:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import time
 
-from redis.asyncio import Redis
-
-from service.brokers.redis_letters import DeadLetters
-from service.brokers.redis_tools import RedisTools
+from service.brokers.choose import choose
+from service.brokers.letters import DeadLetters
+from service.brokers.port import Tools
 from service.domain.policy import Policy
-from service.redis_connection import Client, close, connect, connect_one
+from service.redis_connection import Client, close, connect
 from service.settings import Settings, milliseconds
 from service.store.census import Census
 from service.store.redis_store import Lifetimes, RedisStore
@@ -55,17 +54,20 @@ def make_store(
 
 
 @asynccontextmanager
-async def broker_tools(settings: Settings) -> AsyncIterator[RedisTools]:
+async def broker_tools(settings: Settings) -> AsyncIterator[Tools]:
     """What publishes and follows."""
-    async with _broker(settings) as client:
-        yield RedisTools(client)
+    async with choose(settings.broker_address).open_tools(
+        settings.broker_address, settings.consumer_group
+    ) as tools:
+        yield tools
 
 
 @asynccontextmanager
 async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
     """The parked messages."""
-    async with _broker(settings) as client:
-        yield DeadLetters(client)
+    broker = choose(settings.broker_address)
+    async with broker.open_letter_box(settings.broker_address, settings.consumer_group) as box:
+        yield DeadLetters(box)
 
 
 @asynccontextmanager
@@ -84,14 +86,5 @@ async def census(settings: Settings) -> AsyncIterator[Census]:
     client = connect(settings.store_address)
     try:
         yield Census(client, settings.key_prefix)
-    finally:
-        await close(client)
-
-
-@asynccontextmanager
-async def _broker(settings: Settings) -> AsyncIterator[Redis]:
-    client = connect_one(settings.broker_address)
-    try:
-        yield client
     finally:
         await close(client)

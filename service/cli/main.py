@@ -21,7 +21,7 @@ from service.cli.republish import republish
 from service.cli.review import review
 from service.cli.serve import serve
 from service.cli.watch import watch
-from service.domain.errors import Misconfigured, Unavailable
+from service.domain.errors import Misconfigured, Unavailable, Unsupported
 from service.embedded import EmbeddedError
 from service.settings import SettingsError
 
@@ -82,7 +82,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (WrongCall, SettingsError, Misconfigured, EmbeddedError) as error:
+    except (WrongCall, SettingsError, Misconfigured, Unsupported, EmbeddedError) as error:
         _complain(error)
         return WRONG_CALL
     except Unavailable as error:

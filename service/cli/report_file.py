@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from pydantic_core import from_json
 
-from service.brokers.redis_tools import RedisTools
+from service.brokers.port import Tools
 from service.cli.output import Failed, complain, explain_outage, plain, progress, say, say_json
 from service.domain.errors import Unavailable
-from service.domain.message import RawMessage
+from service.domain.message import Outgoing, RawMessage
 from service.events.models import REPORTED_CHANNEL
 from service.events.parse import Malformed, parse
 from service.events.render import report_event
@@ -75,20 +75,20 @@ async def _publish(
             advance(sum(len(line) + 1 for line in lines))
 
 
-async def _publish_some(tools: RedisTools, lines: list[bytes], max_bytes: int, tally: Tally) -> None:
-    bodies: list[bytes] = []
+async def _publish_some(tools: Tools, lines: list[bytes], max_bytes: int, tally: Tally) -> None:
+    messages: list[Outgoing] = []
     refused: list[dict[str, Any]] = []
     for number, line in enumerate(lines, tally.lines + 1):
         if not line.strip():
             continue
         try:
-            bodies.append(event_of(line.strip(), clock(), max_bytes))
+            messages.append(event_of(line.strip(), clock(), max_bytes))
         except Malformed as malformed:
             refused.append({"line": number, "reason": malformed.reason, "error": str(malformed)})
-    if bodies:
-        await tools.publish(REPORTED_CHANNEL, bodies)
+    if messages:
+        await tools.publish(messages)
     tally.lines += len(lines)
-    tally.published += len(bodies)
+    tally.published += len(messages)
     tally.refused += refused
     for one in refused:
         complain(f"line {one['line']}: {one['reason']}: {plain(one['error'])}")
@@ -106,7 +106,7 @@ def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def event_of(line: bytes, now: int, max_bytes: int) -> bytes:
+def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
     """Return the event that a line stands for: the line itself, or one made of a short object.
 
     Raises:
@@ -119,8 +119,8 @@ def event_of(line: bytes, now: int, max_bytes: int) -> bytes:
         given = None  # the parser says why
     if isinstance(given, dict) and "specversion" not in given and "image_id" in given:
         body = _event_of_object(given, now)
-    parse(RawMessage(REPORTED_CHANNEL, "", body), now, max_bytes)
-    return body
+    report = parse(RawMessage(REPORTED_CHANNEL, "", body), now, max_bytes)
+    return Outgoing(REPORTED_CHANNEL, body, key=report.image_id)
 
 
 def _event_of_object(given: dict[str, Any], now: int) -> bytes:

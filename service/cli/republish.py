@@ -1,7 +1,7 @@
 """`republish`: tells consumers that lost events what the state is."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -23,7 +23,8 @@ from service.cli.output import (
 from service.cli.since import Since, parse_since
 from service.domain.case import Case
 from service.domain.errors import Unavailable
-from service.events.state import state_event
+from service.domain.message import Outgoing
+from service.events.state import state_message
 from service.settings import Settings
 from service.store.census import Census
 from service.tools import broker_tools, census, clock, policy
@@ -89,21 +90,20 @@ async def _republish(
 ) -> None:
     policy_hash = policy(settings).hash
     async with census(settings) as cases, broker_tools(settings) as tools:
-        bodies: dict[str, list[bytes]] = defaultdict(list)
+        messages: list[Outgoing] = []
 
         async def publish() -> None:
-            for channel, some in bodies.items():
-                await tools.publish(channel, some)
-                result.published[channel] += len(some)
-            bodies.clear()
+            await tools.publish(messages)
+            result.published.update(message.channel for message in messages)
+            messages.clear()
 
         chosen = _named(cases, named, since, result) if named else _all(cases, since)
         async for image, case in chosen:
-            channel, _, body = state_event(image, case, policy_hash, now)
-            bodies[channel].append(body)
-            if len(bodies[channel]) >= PAGE:
+            messages.append(state_message(image, case, policy_hash, now))
+            if len(messages) >= PAGE:
                 await publish()
-        await publish()
+        if messages:
+            await publish()
         complain_of_unreadable(cases)
 
 

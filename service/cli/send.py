@@ -3,7 +3,7 @@
 import asyncio
 
 from service.cli.output import WrongCall, say, say_json
-from service.domain.message import RawMessage
+from service.domain.message import Outgoing, RawMessage
 from service.events.parse import Malformed, parse
 from service.settings import Settings
 from service.tools import broker_tools, clock
@@ -22,13 +22,13 @@ def send(
         parse(RawMessage(channel, "", body), clock(), settings.max_event_bytes)
     except Malformed as malformed:
         raise WrongCall(f"{command}: {malformed}") from None
-    position = asyncio.run(_publish(settings, channel, body))
+    position = asyncio.run(_publish(settings, Outgoing(channel, body, key=image)))
     if as_json:
         say_json({"id": event_id, "channel": channel, "position": position, "image_id": image})
     else:
         say(event_id)
 
 
-async def _publish(settings: Settings, channel: str, body: bytes) -> str:
+async def _publish(settings: Settings, message: Outgoing) -> str:
     async with broker_tools(settings) as tools:
-        return (await tools.publish(channel, [body]))[0]
+        return (await tools.publish([message]))[0]

@@ -35,11 +35,12 @@ async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None
     if (task := asyncio.current_task()) is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    async with broker_tools(settings) as tools:
-        ends = await tools.ends(CHANNELS)
+    async with (
+        broker_tools(settings) as tools,
+        tools.follow(CHANNELS, from_start=from_start) as messages,
+    ):
         note(f"watching {', '.join(CHANNELS)}; Ctrl-C ends")
-        positions = dict.fromkeys(CHANNELS, "0-0") if from_start else ends
-        async for channel, position, body in tools.follow(positions):
+        async for channel, position, body in messages:
             if as_json:
                 # A line break can only stand between JSON's tokens, where a space does as well.
                 say(body.decode(errors="backslashreplace").replace("\n", " ").replace("\r", " "))

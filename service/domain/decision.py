@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from service.domain.message import Outgoing
 from service.domain.report import Outcome
 
 
@@ -72,10 +73,8 @@ class Publication(NamedTuple):
     """A decision ready to leave."""
 
     entry: OutboxEntry
-    channel: str
-    event_id: str
-    body: bytes
-    """The event's JSON; the same bytes at every attempt."""
+    message: Outgoing
+    """Its event: the same bytes under the same id at every attempt."""
 
 
 class Applied(NamedTuple):

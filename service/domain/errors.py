@@ -19,3 +19,7 @@ class BrokerUnavailable(Unavailable):
 
 class Misconfigured(Exception):
     """A server is there but must not be used as it is set up: one line for the operator, no retry."""
+
+
+class Unsupported(Exception):
+    """This broker has no way to do what was asked: one line for the operator, no retry."""

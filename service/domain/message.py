@@ -1,7 +1,7 @@
-"""What a broker hands over, before anybody has looked inside."""
+"""What brokers hand over, before anybody has looked inside, and what they are given."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -18,6 +18,21 @@ class RawMessage(NamedTuple):
     deliveries: int = 1
     """How often it has been delivered, this time included."""
     headers: Mapping[str, str] = NO_HEADERS
+    handle: Any = None
+    """What the adapter that read it needs to ack it; nobody else's business."""
+
+
+class Outgoing(NamedTuple):
+    """One message to be published."""
+
+    channel: str
+    body: bytes
+    event_id: str = ""
+    """The id of an event of this service's own, by which a broker may drop a repeat; "" is never dropped."""
+    key: str = ""
+    """What belongs together, an image's id: a broker that keeps order within a key keeps it for these."""
+    headers: Mapping[str, str] = NO_HEADERS
+    """Of a message that is sent on as it came; an event of this service's own has none."""
 
 
 class DeadLetter(NamedTuple):

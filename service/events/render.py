@@ -9,12 +9,13 @@ from uuid import UUID, uuid5
 from pydantic_core import to_json
 
 from service.domain.decision import Action, Decision
-from service.domain.message import DeadLetter
+from service.domain.message import DeadLetter, Outgoing
 from service.events.models import (
     BLOCKED,
     BLOCKED_CHANNEL,
     CLEARED,
     DEAD_LETTER,
+    DEAD_LETTER_CHANNEL,
     REPORTED,
     RETRACTED,
     REVIEW_CHANNEL,
@@ -45,11 +46,6 @@ def stamp(milliseconds: int) -> str:
     return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
-def channel_of(decision: Decision) -> str:
-    """Where a decision is published."""
-    return _TYPES[decision.action][0]
-
-
 def decision_id(decision: Decision) -> str:
     """The event id: uuid5 of image id, decided_at, revision and type, a line each."""
     event_type = _TYPES[decision.action][1]
@@ -57,16 +53,17 @@ def decision_id(decision: Decision) -> str:
     return str(uuid5(NAMESPACE, name))
 
 
-def decision_event(decision: Decision) -> tuple[str, bytes]:
-    """The id and the JSON of the event that publishes a decision."""
+def decision_message(decision: Decision) -> Outgoing:
+    """The event that publishes a decision."""
+    channel, event_type = _TYPES[decision.action]
     decided_at = stamp(decision.decided_at)
     event_id = decision_id(decision)
-    return event_id, _json(
+    body = _json(
         {
             "specversion": "1.0",
             "id": event_id,
             "source": SOURCE,
-            "type": _TYPES[decision.action][1],
+            "type": event_type,
             "subject": decision.image_id,
             "time": decided_at,
             "datacontenttype": "application/json",
@@ -82,6 +79,7 @@ def decision_event(decision: Decision) -> tuple[str, bytes]:
             },
         }
     )
+    return Outgoing(channel, body, event_id, decision.image_id)
 
 
 def _facts(decision: Decision) -> dict[str, Any]:
@@ -102,13 +100,14 @@ def dead_letter_id(channel: str, position: str) -> str:
     return str(uuid5(NAMESPACE, f"{channel}\n{position}"))
 
 
-def dead_letter_event(letter: DeadLetter, now: int) -> bytes:
+def dead_letter_message(letter: DeadLetter, now: int) -> Outgoing:
     """The event that parks a message; `now` in milliseconds."""
     message = letter.message
-    return _json(
+    letter_id = dead_letter_id(message.channel, message.position)
+    body = _json(
         {
             "specversion": "1.0",
-            "id": dead_letter_id(message.channel, message.position),
+            "id": letter_id,
             "source": SOURCE,
             "type": DEAD_LETTER,
             "time": stamp(now),
@@ -127,6 +126,7 @@ def dead_letter_event(letter: DeadLetter, now: int) -> bytes:
             },
         }
     )
+    return Outgoing(DEAD_LETTER_CHANNEL, body, letter_id, letter_id)
 
 
 def report_event(

@@ -6,12 +6,13 @@ from pydantic_core import to_json
 
 from service.domain.case import Case
 from service.domain.decision import State, Trigger
+from service.domain.message import Outgoing
 from service.events.models import BLOCKED, BLOCKED_CHANNEL, SOURCE, UNBLOCKED, UNBLOCKED_CHANNEL
 from service.events.render import NAMESPACE, stamp
 
 
-def state_event(image_id: str, case: Case, policy_hash: str, published_at: int) -> tuple[str, str, bytes]:
-    """Return `(channel, id, JSON)` of the event that says what state a decided image is in.
+def state_message(image_id: str, case: Case, policy_hash: str, published_at: int) -> Outgoing:
+    """Return the event that says what state a decided image is in.
 
     It has the `revision`, `decided_at` and `trigger` of the latest decision, so a consumer that knows it or a
     later one ignores the event. What is no longer kept is left out. An image whose latest decision asked for
@@ -46,4 +47,4 @@ def state_event(image_id: str, case: Case, policy_hash: str, published_at: int) 
             },
         }
     )
-    return channel, event_id, body
+    return Outgoing(channel, body, event_id, image_id)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from service.domain.decision import OutboxEntry, Publication
-from service.events.render import channel_of, decision_event
+from service.events.render import decision_message
 from service.outbox.ports import Metrics, Publisher, Sink, Store
 
 log = structlog.get_logger(__name__)
@@ -19,20 +19,34 @@ class Outbox:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        self._refused_at = 0
         # Bound once: resolving the module's logger anew costs as much as a line itself.
         self._log = log.bind()
 
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         """Publish and settle, in the given order. See `intake.ports.Outbox`."""
-        publications = [
-            Publication(entry, channel_of(entry.decision), *decision_event(entry.decision))
-            for entry in entries
-        ]
+        publications = [Publication(entry, decision_message(entry.decision)) for entry in entries]
         settled = await self._sink.deliver(publications)
         now = self._clock()
         for publication, first in zip(publications, settled, strict=True):
-            if first:
+            if first is None:
+                self._unroutable(publication, now)
+            elif first:
                 self._settled(publication, now)
+
+    def refused_since(self, time: int) -> bool:
+        """Whether since `time` the broker's routing has refused a decision, which is tried again."""
+        return self._refused_at >= time
+
+    def _unroutable(self, publication: Publication, now: int) -> None:
+        self._refused_at = now
+        self._metrics.unroutable()
+        self._log.warning(
+            "unroutable",
+            channel=publication.message.channel,
+            event_id=publication.message.event_id,
+            hint="nobody is bound to this channel; the decision stays and is tried again",
+        )
 
     def _settled(self, publication: Publication, now: int) -> None:
         decision = publication.entry.decision
@@ -46,7 +60,7 @@ class Outbox:
             revision=decision.revision,
             trigger=decision.trigger,
             distinct_reporters=decision.distinct_reporters,
-            event_id=publication.event_id,
+            event_id=publication.message.event_id,
         )
 
     async def sweep(self) -> int:
@@ -69,7 +83,9 @@ class BrokerSink:
         self._publisher = publisher
         self._store = store
 
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool | None]:
         """See `Sink.deliver`."""
-        await self._publisher.publish(publications)
-        return await self._store.settle([publication.entry for publication in publications])
+        published = await self._publisher.publish(publications)
+        done = [one.entry for one, routed in zip(publications, published, strict=True) if routed]
+        settled = iter(await self._store.settle(done) if done else ())
+        return [next(settled) if routed else None for routed in published]

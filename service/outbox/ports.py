@@ -9,8 +9,9 @@ from service.domain.decision import OutboxEntry, Publication
 class Sink(Protocol):
     """Publishes and settles."""
 
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
-        """Publish in order, settle what the broker confirmed, and say of each whether this call settled it.
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool | None]:
+        """Publish in order, settle what the broker confirmed, and say of each whether this call settled it;
+        None where the broker knows nobody to give it to.
 
         Repeating is safe: every repeat carries the same id and bytes.
 
@@ -22,8 +23,9 @@ class Sink(Protocol):
 class Publisher(Protocol):
     """A broker, seen from the outbox."""
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        """Publish in order and return once the broker has confirmed all.
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """Publish in order, return once the broker has answered for all, and say of each whether it took it:
+        False where it knows nobody to give it to.
 
         Raises:
             BrokerUnavailable: some may not be published.
@@ -53,6 +55,9 @@ class Metrics(Protocol):
 
     def decision(self, action: str, trigger: str) -> None:
         """A decision was published and settled; counted once however often it was tried."""
+
+    def unroutable(self) -> None:
+        """The broker knew nobody to give a decision to."""
 
     def decision_latency(self, seconds: float) -> None:
         """From the arrival of the deciding report to the confirmed publication."""

@@ -19,8 +19,10 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
 Mode: TypeAlias = Literal["live", "shadow"]
 
-BROKER_SCHEMES = ("redis", "rediss", "unix")
-STORE_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+"""A broker that can be the store as well."""
+BROKER_SCHEMES = (*REDIS_SCHEMES, "kafka", "kafka+tls", "amqp", "amqps", "nats", "nats+tls")
+STORE_SCHEMES = (*REDIS_SCHEMES, "redis+cluster", "redis+sentinel")
 KEY_BYTES = (16, 64)
 """A key shorter than this can be guessed; BLAKE2b takes no longer one."""
 
@@ -99,7 +101,8 @@ class Settings(BaseSettings):
         description=f"the broker's URL: {_urls(BROKER_SCHEMES)}"
     )
     store_url: Annotated[SecretStr, _address(STORE_SCHEMES)] | None = Field(
-        None, description=f"the store's URL: {_urls(STORE_SCHEMES)}; unset, the broker's"
+        None,
+        description=f"the store's URL: {_urls(STORE_SCHEMES)}; unset, the broker's, where that is Redis",
     )
     block_threshold: int = _whole(5, 1, 1_000)
     report_window: Duration = _duration("30d", "1s", "3650d")
@@ -184,6 +187,11 @@ class Settings(BaseSettings):
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         """Give the line about each field that makes no sense beside another."""
+        scheme = self.broker_address.partition(":")[0]
+        if self.store_url is None and scheme not in REDIS_SCHEMES:
+            line = f"got nothing, while the broker ({scheme}://) can't keep cases"
+            takes = type(self).model_fields["store_url"].description
+            yield "store_url", f"{variable('store_url')}: {line}; takes {takes}"
         threshold, reasons = variable("review_threshold"), variable("urgent_reasons")
         if self.review_threshold is not None and self.review_threshold >= self.block_threshold:
             blocks = f"{variable('block_threshold')} ({self.block_threshold})"

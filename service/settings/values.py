@@ -26,12 +26,20 @@ _HOST_AND_PORT = re.compile(_HOST)
 _URL = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?")
 
 _ONE_HOST = re.compile(r"/?|/[0-9]{1,5}")
+_NO_PATH = re.compile(r"/?")
+_VIRTUAL_HOST = re.compile(r"(?:/[^/]*)?")
 _PATHS = {
     "redis": _ONE_HOST,
     "rediss": _ONE_HOST,
     "unix": re.compile(r"/.*[^/]"),
     "redis+cluster": re.compile(r"/?|/0"),
     "redis+sentinel": re.compile(r"/[A-Za-z0-9._-]+(?:/[0-9]{1,5})?"),
+    "kafka": _NO_PATH,
+    "kafka+tls": _NO_PATH,
+    "amqp": _VIRTUAL_HOST,
+    "amqps": _VIRTUAL_HOST,
+    "nats": _NO_PATH,
+    "nats+tls": _NO_PATH,
 }
 _PATH_TAKES = {
     "redis": "its path must be empty or a database's number",
@@ -39,8 +47,14 @@ _PATH_TAKES = {
     "unix": "its path must be that of a socket: unix:///run/redis.sock",
     "redis+cluster": "a cluster has no databases, so its path must be empty",
     "redis+sentinel": "its path must be the name of the primary: redis+sentinel://h1,h2/name",
+    "kafka": "its path must be empty",
+    "kafka+tls": "its path must be empty",
+    "amqp": "its path must be empty or a virtual host, with '/' in it as %2F",
+    "amqps": "its path must be empty or a virtual host, with '/' in it as %2F",
+    "nats": "its path must be empty",
+    "nats+tls": "its path must be empty",
 }
-_SEVERAL_HOSTS = ("redis+cluster", "redis+sentinel")
+_SEVERAL_HOSTS = ("redis+cluster", "redis+sentinel", "kafka", "kafka+tls", "nats", "nats+tls")
 
 
 def parse_duration(text: object) -> timedelta:

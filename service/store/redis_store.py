@@ -248,8 +248,8 @@ class RedisStore:
         keys: list[bytes] = []
         arguments = [oldest]
         for publication in publications:
-            keys += (self._outbox(publication.entry), publication.channel.encode())
-            arguments += (publication.entry.token, publication.body)
+            keys += (self._outbox(publication.entry), publication.message.channel.encode())
+            arguments += (publication.entry.token, publication.message.body)
         async with errors():
             replies = await lua.run(self._redis, [lua.DELIVER.command(tuple(keys), *arguments)])
         return [bool(published) for published in replies[0]]

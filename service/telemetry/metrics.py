@@ -84,6 +84,9 @@ class Metrics:
             for mode in MODES:
                 self._decisions.labels(action, trigger, mode)
 
+        self._unroutable = self._counter(
+            "unroutable", "Times that the broker knew nobody to give a decision to; it stays in the outbox."
+        )
         self._report_age = self._histogram(
             "report_age_seconds",
             "Age of the oldest report of a batch when it was stored; one a batch.",
@@ -160,6 +163,10 @@ class Metrics:
     def decision_latency(self, seconds: float) -> None:
         """Observe the time from the deciding report's arrival to the confirmed publication."""
         self._decision_latency.observe(seconds)
+
+    def unroutable(self) -> None:
+        """Count one decision that the broker's routing refused; each attempt counts."""
+        self._unroutable.inc()
 
     def outbox(self, pending: int, oldest_age: float) -> None:
         """Set what the outbox holds: decisions, and the age of the oldest in seconds (0 for none)."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from service.brokers.redis_group import raw_message
+from service.brokers.redis.group import raw_message
 from service.domain.message import RawMessage
 from service.domain.report import Report, Verdict
 from service.events.models import REPORTED, REPORTED_TYPES, RETRACTED, REVIEWED, REVIEWED_TYPES

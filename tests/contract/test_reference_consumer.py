@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from service.domain.decision import Action, Decision, State, Trigger
 from service.domain.policy import Policy
 from service.domain.report import Event, Verdict
-from service.events.render import channel_of, decision_event
+from service.events.render import decision_message
 from service.store.memory_store import MemoryStore
 from tests.contract_programs import program
 from tests.histories import BASE, report
@@ -106,7 +106,7 @@ def test_decisions_in_any_order_and_any_number_end_with_the_latest(
     sent = decisions + [chance.choice(decisions) for _ in range(chance.randrange(8))]
     chance.shuffle(sent)
     # Requests for review are on a channel of their own; one that went astray must change nothing either.
-    entries = [(channel_of(one), decision_event(one)[1]) for one in sent]
+    entries = [decision_message(one)[:2] for one in sent]
     entries = [
         (channel if channel != "image.review-requested" else "image.blocked", body)
         for channel, body in entries
@@ -153,7 +153,7 @@ def test_a_consumer_ends_with_the_state_of_the_store(events: list[Event], chance
     decisions, states = asyncio.run(decide())
     sent = decisions * 2
     chance.shuffle(sent)
-    applied = consume([(channel_of(one), decision_event(one)[1]) for one in sent if one.action in ACTS], size)
+    applied = consume([decision_message(one)[:2] for one in sent if one.action in ACTS], size)
     last = {image: act for act, image in applied}
     assert {image for image, state in states.items() if state is State.BLOCKED} == {
         image for image, act in last.items() if act == "block"
@@ -174,5 +174,5 @@ def test_in_order_every_change_is_applied_once() -> None:
         Decision(**base, **facts, action=action, decided_at=EPOCH + n, state=State.OPEN)  # type: ignore[arg-type]
         for n, action in enumerate((Action.BLOCK, Action.UNBLOCK, Action.BLOCK))
     ]
-    entries = [(channel_of(one), decision_event(one)[1]) for one in decisions for _ in range(2)]
+    entries = [decision_message(one)[:2] for one in decisions for _ in range(2)]
     assert consume(entries, 1) == [["block", "img"], ["unblock", "img"], ["block", "img"]]

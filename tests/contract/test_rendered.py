@@ -13,17 +13,16 @@ from cloudevents.core.v1.event import CloudEvent
 from jsonschema import Draft202012Validator
 
 from service.domain.decision import Action, Decision, State, Trigger
-from service.domain.message import DeadLetter, RawMessage
+from service.domain.message import DeadLetter, Outgoing, RawMessage
 from service.domain.report import Report, Verdict
 from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
 from service.events.parse import parse
 from service.events.render import (
     DEAD_LETTER_BODY_BYTES,
     NAMESPACE,
-    channel_of,
-    dead_letter_event,
-    decision_event,
+    dead_letter_message,
     decision_id,
+    decision_message,
     report_event,
     review_event,
 )
@@ -150,9 +149,9 @@ def test_the_namespace() -> None:
 
 
 def test_one_blocked_event_byte_for_byte() -> None:
-    assert decision_event(DECISION) == (BLOCKED_ID, BLOCKED_EVENT)
-    assert decision_event(replace(DECISION, reasons={"nudity": 4, "spam": 1}))[1] == BLOCKED_EVENT
-    assert channel_of(DECISION) == "image.blocked"
+    assert decision_message(DECISION) == Outgoing("image.blocked", BLOCKED_EVENT, BLOCKED_ID, "img-42")
+    other = replace(DECISION, reasons={"nudity": 4, "spam": 1})
+    assert decision_message(other).body == BLOCKED_EVENT
     assert (VALID / "blocked.json").read_bytes() == BLOCKED_EVENT
     check(BLOCKED_EVENT)
 
@@ -171,7 +170,7 @@ def test_another_decision_has_another_id(other: dict[str, Any]) -> None:
 
 def test_a_blocked_event_of_any_text() -> None:
     image = '写真/桜🌸 "\\/'
-    event = check(decision_event(replace(DECISION, image_id=image, reasons={}))[1])
+    event = check(decision_message(replace(DECISION, image_id=image, reasons={})).body)
     assert (event["subject"], event["data"]["image_id"]) == (image, image)
     assert event["id"] == by_hand(NAMESPACE, image, event["time"], "1", BLOCKED)
 
@@ -187,26 +186,26 @@ def test_a_blocked_event_of_any_text() -> None:
 def test_the_other_decisions_byte_for_byte(
     decision: Decision, channel: str, body: bytes, example: str
 ) -> None:
-    assert channel_of(decision) == channel
-    assert decision_event(decision) == (decision_id(decision), body)
+    assert decision_message(decision) == Outgoing(channel, body, decision_id(decision), "img-42")
     assert (VALID / f"{example}.json").read_bytes() == body
     event = check(body)
     assert event["id"] == by_hand(NAMESPACE, "img-42", event["time"], str(decision.revision), f"{channel}.v1")
 
 
 def test_one_dead_letter_byte_for_byte() -> None:
-    assert dead_letter_event(LETTER, 1_795_428_007_123) == LETTER_EVENT
+    message = dead_letter_message(LETTER, 1_795_428_007_123)
+    assert (message.channel, message.body) == ("image.dead-letter", LETTER_EVENT)
     assert (VALID / "dead-letter.json").read_bytes() == LETTER_EVENT
     event = check(LETTER_EVENT)
     assert event["type"] == DEAD_LETTER
-    assert event["id"] == by_hand(NAMESPACE, "image.reported", "1795428007123-0")
+    assert event["id"] == message.event_id == by_hand(NAMESPACE, "image.reported", "1795428007123-0")
     assert event["data"]["sha256"] == hashlib.sha256(LETTER.message.body).hexdigest()
 
 
 def test_a_large_dead_letter_keeps_its_beginning() -> None:
     body = b"x" * DEAD_LETTER_BODY_BYTES + b"y"
     letter = LETTER._replace(message=LETTER.message._replace(body=body), reason="too_large")
-    data = check(dead_letter_event(letter, 1_795_428_007_123))["data"]
+    data = check(dead_letter_message(letter, 1_795_428_007_123).body)["data"]
     assert data["truncated"] is True
     assert data["size"] == len(body)
     assert data["sha256"] == hashlib.sha256(body).hexdigest()

@@ -12,6 +12,7 @@ from redis.asyncio.cluster import RedisCluster
 from service.domain.case import Case
 from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
 from service.domain.errors import Misconfigured
+from service.domain.message import Outgoing
 from service.domain.policy import Policy
 from service.domain.report import Event, Outcome, Report, Tick, Verdict
 from service.redis_connection import Client, connect
@@ -517,7 +518,7 @@ async def test_nothing_stored_tells_who_reported(client: Client, backend: Backen
 
 
 def published(entries: Sequence[OutboxEntry], body: bytes = b'{"id": "1"}') -> list[Publication]:
-    return [Publication(entry, "image.blocked", "an-id", body) for entry in entries]
+    return [Publication(entry, Outgoing("image.blocked", body)) for entry in entries]
 
 
 @IN_ONE_REDIS
@@ -534,7 +535,7 @@ async def test_delivering_publishes_exactly_once(client: Client, backend: Backen
     assert list(await store.settle(entries)) == [False, False, False]
     assert await store.outbox_size() == (0, None)
     stream: Any = await client.xrange("image.blocked")
-    assert [fields for _, fields in stream] == [{b"__data__": one.body} for one in (a, b, c)]
+    assert [fields for _, fields in stream] == [{b"__data__": one.message.body} for one in (a, b, c)]
     assert list(await store.deliver([])) == []
 
 

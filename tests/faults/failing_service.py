@@ -2,7 +2,7 @@
 
 The ports are wrapped here, in an entry point of the tests' own; `service/` knows nothing of it. Run as
 `python -m tests.faults.failing_service serve`, with FAILPOINT=<step>[:<hit>] and, to keep tests short,
-CLAIM_IDLE=<milliseconds>.
+REDELIVER_AFTER=<milliseconds>.
 """
 
 import os
@@ -10,9 +10,11 @@ import signal
 from collections.abc import Sequence
 
 import service.app
-import service.brokers.redis_group
+import service.brokers.port
+import service.brokers.redis
 import service.tools
-from service.brokers.redis import Handler, RedisTransport
+from service.brokers.port import Handler
+from service.brokers.redis.transport import RedisTransport
 from service.cli import main
 from service.domain.decision import Applied, OutboxEntry, Publication
 from service.domain.message import DeadLetter, RawMessage
@@ -88,14 +90,15 @@ class FailingTransport(RedisTransport):
         await super().ack(messages)
         _reach("after_ack")
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         _reach("before_publish")
-        await super().publish(publications)
+        published = await super().publish(publications)
         _reach("after_publish")
+        return published
 
 
 if __name__ == "__main__":
     setattr(service.tools, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
-    setattr(service.app, "RedisTransport", FailingTransport)  # noqa: B010
-    service.brokers.redis_group.CLAIM_IDLE = int(os.environ.get("CLAIM_IDLE", "10000"))
+    setattr(service.brokers.redis, "RedisTransport", FailingTransport)  # noqa: B010
+    service.brokers.port.REDELIVER_AFTER = int(os.environ.get("REDELIVER_AFTER", "10000"))
     main()

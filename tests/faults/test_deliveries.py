@@ -20,7 +20,7 @@ def test_a_message_over_the_cap_is_parked_alone(redis_server: EmbeddedRedis, tmp
     # As if the first had killed its reader again and again, and the others had been claimed with it.
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[:1], retrycount=10)
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[1:], retrycount=3)
-    env = {"MODERATION_BROKER_URL": redis_server.url, "CLAIM_IDLE": "100"}
+    env = {"MODERATION_BROKER_URL": redis_server.url, "REDELIVER_AFTER": "100"}
     with ServiceProcess(tmp_path, env, module="tests.faults.failing_service"):
         wait_done(client)
     (letter,) = entries(client, DEAD)

@@ -26,7 +26,7 @@ def _kill_and_recover(server: EmbeddedRedis, tmp_path: Path, step: str, store_ur
         "MODERATION_BROKER_URL": server.url,
         "MODERATION_STORE_URL": store_url,
         "MODERATION_BATCH_SIZE": "100",
-        "CLAIM_IDLE": "300",
+        "REDELIVER_AFTER": "300",
     }
     failing = ServiceProcess(
         tmp_path, env | {"FAILPOINT": f"{step}:2"}, module=MODULE, wait="", name="failing"

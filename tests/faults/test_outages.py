@@ -18,7 +18,7 @@ from tests.servers import RedisServers, wait_until
 from tests.service_process import ServiceProcess
 
 MODULE = "tests.faults.failing_service"
-QUICK = {"CLAIM_IDLE": "300"}
+QUICK = {"REDELIVER_AFTER": "300"}
 
 
 @pytest.fixture

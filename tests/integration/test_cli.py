@@ -19,7 +19,7 @@ from service.domain.decision import OutboxEntry
 from service.domain.message import DeadLetter, RawMessage
 from service.domain.report import Report, Verdict
 from service.events.parse import parse
-from service.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_event, dead_letter_id
+from service.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_id, dead_letter_message
 from service.redis_connection import connect
 from service.settings import Settings
 from service.store.redis_store import Lifetimes, RedisStore
@@ -85,7 +85,7 @@ def taken(client: redis.Redis, channel: str) -> list[Report | Verdict]:
 def park(client: redis.Redis, body: bytes, position: str = "1-0", **headers: str) -> str:
     """Parks a message as the service does, and returns the letter's id."""
     message = RawMessage(REPORTED, position, body, headers=headers)
-    event = dead_letter_event(DeadLetter(message, "not_json", "no JSON"), clock())
+    event = dead_letter_message(DeadLetter(message, "not_json", "no JSON"), clock()).body
     client.xadd(LETTERS, {"__data__": event})
     return dead_letter_id(REPORTED, position)
 

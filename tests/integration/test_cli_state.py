@@ -19,7 +19,7 @@ from service.domain.policy import Policy
 from service.events.models import BLOCKED, UNBLOCKED
 from service.events.render import NAMESPACE, stamp
 from service.events.schemas import json_schema
-from service.events.state import state_event
+from service.events.state import state_message
 from service.tools import clock
 from tests.case_values import case_key, case_value
 from tests.command_line import Call, Result
@@ -205,13 +205,14 @@ def test_republish_publishes_page_by_page(cli: Call, client: redis.Redis) -> Non
 
 
 def test_the_id_of_a_state_is_of_the_decision_and_the_time_of_publishing_it() -> None:
-    channel, event_id, body = state_event("img-42", BY_PEOPLE, "3f9a1c77", NOW)
+    message = state_message("img-42", BY_PEOPLE, "3f9a1c77", NOW)
+    channel, body, event_id = message[:3]
     name = f"img-42\n{stamp(BY_PEOPLE.decided_at)}\n1\n{BLOCKED}\n{stamp(NOW)}"
     assert (channel, event_id) == ("image.blocked", str(uuid5(NAMESPACE, name)))
     assert json.loads(body)["id"] == event_id
-    assert state_event("img-42", BY_PEOPLE, "3f9a1c77", NOW) == (channel, event_id, body)
+    assert state_message("img-42", BY_PEOPLE, "3f9a1c77", NOW) == message
     with pytest.raises(ValueError, match="never decided"):
-        state_event("img-42", OPEN, "3f9a1c77", NOW)
+        state_message("img-42", OPEN, "3f9a1c77", NOW)
 
 
 def test_republish_says_how_far_it_got(cli: Call, client: redis.Redis) -> None:
@@ -234,7 +235,7 @@ def test_the_published_examples_of_a_state_are_what_is_sent(example: str, case: 
     file = Path(__file__).parents[2] / "contracts" / "examples" / "valid" / f"{example}.json"
     decided_at = 1_795_428_007_123 + 60_000 * (case.revision - 1)
     published_at = 1_795_428_007_123 + HOUR
-    _, _, body = state_event("img-42", replace(case, decided_at=decided_at), "3f9a1c77", published_at)
+    body = state_message("img-42", replace(case, decided_at=decided_at), "3f9a1c77", published_at).body
     assert file.read_bytes() == body
 
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from service.domain.case import Case
 from service.domain.decision import Publication, State, Trigger
 from service.domain.errors import Misconfigured
+from service.domain.message import Outgoing
 from service.domain.policy import Policy, score
 from service.domain.report import Outcome, Report
 from service.redis_connection import Client, connect
@@ -140,7 +141,7 @@ async def test_racing_deliveries_put_one_entry_into_the_stream(
     for number in range(ROUNDS):
         events = [report(f"user-{who}", who, image=f"img-{number}") for who in range(5)]
         entries = (await stores[0].apply(events)).entries
-        publications = [Publication(entry, "image.blocked", "an-id", b"%d" % number) for entry in entries]
+        publications = [Publication(entry, Outgoing("image.blocked", b"%d" % number)) for entry in entries]
         settled = await asyncio.gather(*(stores[n % REPLICAS].deliver(publications) for n in range(12)))
         assert sum(first for (first,) in settled) == 1
     stream: Any = await clients[0].xrange("image.blocked")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.brokers import redis_group
-from service.brokers.redis_group import Group, raw_message
+from service.brokers import port
+from service.brokers.redis import group as redis_group
+from service.brokers.redis.group import Group, raw_message
 from service.redis_connection import connect_one
 
 STREAM, NAME = "image.reported", "image-moderation"
@@ -21,7 +22,7 @@ async def redis(any_redis_url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def group(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Group:
-    monkeypatch.setattr(redis_group, "CLAIM_IDLE", 0)
+    monkeypatch.setattr(port, "REDELIVER_AFTER", 0)
     group = Group(redis, STREAM, NAME, "host-1")
     await group.create()
     return group

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from service.brokers import redis_group
-from service.brokers.redis import RedisTransport
-from service.brokers.redis_group import Figures, together
+from service.brokers.port import Figures, Options
+from service.brokers.redis import group as redis_group
+from service.brokers.redis import transport as redis_transport
+from service.brokers.redis.group import together
+from service.brokers.redis.transport import RedisTransport
 from service.domain.message import RawMessage
 from service.redis_connection import connect_one
 from service.tools import clock
@@ -25,14 +27,14 @@ class World:
         self.batches: list[Sequence[RawMessage]] = []
         self.acking = True
         self.transport = RedisTransport(
-            redis,
-            url,
-            channels=CHANNELS,
-            group=GROUP,
-            consumer="host-1",
-            batch_size=100,
-            clock=clock,
-            dead_letter_retention=86_400_000,
+            Options(
+                url=url,
+                group=GROUP,
+                consumer="host-1",
+                batch_size=100,
+                clock=clock,
+                dead_letter_retention=86_400_000,
+            )
         )
 
     async def handle(self, messages: Sequence[RawMessage]) -> None:
@@ -57,7 +59,8 @@ class World:
 
 
 @pytest.fixture
-async def world(redis_url: str) -> AsyncIterator[World]:
+async def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(redis_transport, "LANES", CHANNELS[REPORTED])
     client = connect_one(redis_url)
     world = World(client, redis_url)
     yield world
@@ -81,7 +84,8 @@ async def test_every_channel_is_read_and_a_batch_is_of_one(world: World) -> None
 async def test_what_dead_replicas_left_is_taken_back_on_every_channel(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_group, "CLAIM_IDLE", 0)
+    for group in world.transport._groups.values():
+        monkeypatch.setattr(group, "_abandoned", 0)
     for channel in CHANNELS:
         await world.add(channel, "left")
         await world.left_by_a_dead_replica(channel)

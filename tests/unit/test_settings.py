@@ -150,7 +150,7 @@ def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("BROKER_URL", "kafka://hunter2:9092", "its scheme is another"),
+        ("BROKER_URL", "mqtt://hunter2:1883", "its scheme is another"),
         ("BROKER_URL", "redis+cluster://hunter2", "its scheme is another"),
         ("BROKER_URL", "hunter2", "it is not a URL"),
         ("BROKER_URL", "redis://:hunter2@", "it names no host"),

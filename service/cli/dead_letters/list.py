@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.brokers.redis_letters import Parked
+from service.brokers.letters import Parked
 from service.cli.dead_letters.selection import facts, select
 from service.cli.output import Json, note, say_json, table
 from service.settings import Settings

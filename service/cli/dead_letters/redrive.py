@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.brokers.redis_letters import DeadLetters, Parked
+from service.brokers.letters import DeadLetters, Parked
 from service.cli.dead_letters.selection import All, Ids, check, select
 from service.cli.output import Failed, Json, complain, explain_outage, plain, progress, say, say_json
 from service.domain.errors import Unavailable

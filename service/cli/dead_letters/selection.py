@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.brokers.redis_letters import DeadLetters, Parked
+from service.brokers.letters import DeadLetters, Parked
 from service.cli.output import WrongCall, progress
 
 Ids = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.brokers.redis_letters import Parked
+from service.brokers.letters import Parked
 from service.cli.dead_letters.selection import facts, select
 from service.cli.output import Failed, Json, plain, say, say_json
 from service.events.letters import Letter

@@ -3,38 +3,28 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from service.brokers import port
+from service.brokers.port import Figures
 from service.domain.message import NO_HEADERS, RawMessage
 
-CLAIM_IDLE = 10_000
-"""Milliseconds after which an entry that is pending somewhere counts as abandoned."""
 CLAIM_COUNT = 200
 ALONE_FROM = 3
 """From so many deliveries an entry is claimed alone, so that it can't raise its neighbours' count."""
 CONSUMER_IDLE = 3_600_000
 """Milliseconds after which a consumer that owns nothing is removed."""
-BODY_FIELDS = (b"__data__", b"data")
+BODY_FIELD = b"__data__"
+BODY_FIELDS = (BODY_FIELD, b"data")
 
 _TRIM = files(__package__).joinpath("scripts", "trim.lua").read_text()
 _REMOVE_CONSUMERS = files(__package__).joinpath("scripts", "remove_consumers.lua").read_text()
 
 log = structlog.get_logger(__name__)
-
-
-class Figures(NamedTuple):
-    """How far behind a group is."""
-
-    lag: int
-    """Entries that no reader has been given yet."""
-    pending: int
-    """Entries given and not acked."""
-    oldest_pending_age: float
-    """Seconds since the oldest pending entry entered the stream; 0 without one."""
 
 
 def together(figures: Sequence[Figures]) -> Figures:
@@ -55,7 +45,7 @@ def take_raw_entries(redis: Redis) -> None:
 
 def raw_message(channel: str, position: bytes, fields: list[bytes], deliveries: int = 1) -> RawMessage:
     """A stream entry as a message; its fields besides the body are the headers."""
-    if len(fields) == 2 and fields[0] == b"__data__":
+    if len(fields) == 2 and fields[0] == BODY_FIELD:
         body, headers = fields[1], NO_HEADERS
     else:
         named = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -80,6 +70,7 @@ class Group:
         self._stream = stream
         self._name = group
         self._consumer = consumer
+        self._abandoned = port.REDELIVER_AFTER
         self._in_hand: set[str] = set()
 
     async def create(self) -> None:
@@ -109,7 +100,7 @@ class Group:
         """Take over abandoned entries: a batch of them, or one that has been delivered often."""
         try:
             pending: Any = await self._redis.xpending_range(
-                self._stream, self._name, min="-", max="+", count=CLAIM_COUNT, idle=CLAIM_IDLE
+                self._stream, self._name, min="-", max="+", count=CLAIM_COUNT, idle=self._abandoned
             )
         except ResponseError as error:
             if "NOGROUP" in str(error):
@@ -125,7 +116,7 @@ class Group:
         if not wanted:
             return []
         entries: Any = await self._redis.xclaim(
-            self._stream, self._name, f"{self._consumer}-reclaim", CLAIM_IDLE, wanted
+            self._stream, self._name, f"{self._consumer}-reclaim", self._abandoned, wanted
         )
         claimed = [entry for entry in entries if entry is not None]
         if len(claimed) < len(wanted):

@@ -1,14 +1,16 @@
 """What the command line does with a Redis broker, outside any consumer group."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from service.brokers.redis_errors import errors
+from service.brokers.redis.errors import errors
+from service.brokers.redis.group import BODY_FIELD
+from service.domain.message import Outgoing
 
-BODY_FIELD = "__data__"
 START = "0-0"
 POLL = 1000
 """Milliseconds that one read waits; must stay well under the socket's timeout."""
@@ -16,32 +18,28 @@ PAGE = 500
 
 
 class RedisTools:
-    """Publishes, and follows streams."""
+    """Publishes, and follows streams. See `port.Tools`."""
 
     def __init__(self, redis: Redis) -> None:
         """`redis` stays the caller's to close."""
         self._redis = redis
 
-    async def publish(self, channel: str, bodies: Sequence[bytes]) -> list[str]:
-        """Publish in order and return the positions.
-
-        Raises:
-            BrokerUnavailable: some may be published, and some not.
-        """
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """See `port.Tools`."""
         async with errors():
             pipeline = self._redis.pipeline(transaction=False)
-            for body in bodies:
-                pipeline.xadd(channel, {BODY_FIELD: body})
+            for message in messages:
+                pipeline.xadd(message.channel, {BODY_FIELD: message.body})
             return [position.decode() for position in await pipeline.execute()]
 
-    async def ends(self, channels: Sequence[str]) -> dict[str, str]:
-        """Return where each channel ends now: `follow` from there gives what comes later.
-
-        Raises:
-            BrokerUnavailable: call again.
-        """
+    @asynccontextmanager
+    async def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
+        """See `port.Tools`."""
         async with errors():
-            return {channel: await self._end(channel) for channel in channels}
+            after = {channel: START if from_start else await self._end(channel) for channel in channels}
+        yield self._entries(after)
 
     async def _end(self, channel: str) -> str:
         try:
@@ -52,13 +50,7 @@ class RedisTools:
             return START
         return str(stream["last-generated-id"].decode())
 
-    async def follow(self, positions: Mapping[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
-        """Give `(channel, position, body)` of every entry after `positions`, until cancelled.
-
-        Raises:
-            BrokerUnavailable: the server is away.
-        """
-        after = dict(positions)
+    async def _entries(self, after: dict[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:
             async with errors():
                 streams: dict[Any, Any] = {**after}
@@ -67,4 +59,4 @@ class RedisTools:
                 channel = stream.decode()
                 for position, fields in entries:
                     after[channel] = position.decode()
-                    yield channel, after[channel], fields.get(BODY_FIELD.encode(), b"")
+                    yield channel, after[channel], fields.get(BODY_FIELD, b"")

@@ -1,14 +1,14 @@
 """Redis Streams: reports and verdicts arrive on streams through a consumer group, decisions leave on streams.
 
 FastStream reads, several readers (lanes) at once, so that reading, parsing and writing overlap; each
-hands its whole batch of raw entries through. What FastStream does not do is in `redis_group`: taking
+hands its whole batch of raw entries through. What FastStream does not do is in `group`: taking
 back what dead replicas left, trimming, removing idle consumers, and the figures of a group. There is one
 group a stream, all of the same name, and what is done is done for each.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -16,19 +16,18 @@ import structlog
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.redis import RedisBroker, StreamSub
-from redis.asyncio import Redis
+from faststream.redis.prometheus import RedisPrometheusMiddleware
 from redis.exceptions import RedisError
 
-from service.brokers.redis_errors import errors
-from service.brokers.redis_group import Figures, Group, raw_message, take_raw_entries, together
+from service.brokers.port import INCOMING, Figures, Handler, Options
+from service.brokers.redis.errors import errors
+from service.brokers.redis.group import BODY_FIELD, Group, raw_message, take_raw_entries, together
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
 from service.domain.message import DeadLetter, RawMessage
-from service.events.models import DEAD_LETTER_CHANNEL
-from service.events.render import dead_letter_event
-from service.redis_connection import SOCKET_TIMEOUT, connection_class
-
-Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
+from service.events.models import REPORTED_CHANNEL
+from service.events.render import dead_letter_message
+from service.redis_connection import SOCKET_TIMEOUT, close, connect_one, connection_class
 
 LANES = 8
 """Readers of a busy channel: so many that one always has a batch to parse while others wait."""
@@ -58,31 +57,17 @@ async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
 
 
 class RedisTransport:
-    """The broker adapter for Redis Streams. Implements `intake.ports.Source` and `outbox.ports.Publisher`."""
+    """The transport over Redis Streams. See `port.Transport`."""
 
-    def __init__(
-        self,
-        redis: Redis,
-        url: str,
-        *,
-        channels: Mapping[str, int],
-        group: str,
-        consumer: str,
-        batch_size: int,
-        clock: Callable[[], int],
-        dead_letter_retention: int,
-        decision_retention: int | None = None,
-        middlewares: Sequence[Any] = (),
-    ) -> None:
-        """`channels` says how many readers each has. `redis` serves everything but reading.
-
-        Retentions are in milliseconds.
-        """
-        self._redis = redis
-        self._groups = {channel: Group(redis, channel, group, consumer) for channel in channels}
-        self._clock = clock
-        self._dead_letter_retention = dead_letter_retention
-        self._decision_retention = decision_retention
+    def __init__(self, options: Options) -> None:
+        """Nothing is connected before `start`."""
+        url, group, consumer = options.url, options.group, options.consumer
+        # It serves everything but reading.
+        self._redis = connect_one(url)
+        self._groups = {channel: Group(self._redis, channel, group, consumer) for channel in INCOMING}
+        self._clock = options.clock
+        self._dead_letter_retention = options.dead_letter_retention
+        self._decision_retention = options.decision_retention
         self._handler: Handler
         # Restarting a reader that died is the watchdog's part: FastStream's own supervisor restarts
         # without a pause, thousands of times a second while a server answers READONLY.
@@ -94,12 +79,13 @@ class RedisTransport:
             socket_connect_timeout=SOCKET_TIMEOUT,
             apply_types=False,
             logger=None,  # type: ignore[arg-type]  # none: the health checks say what is wrong, once
-            middlewares=middlewares,
+            middlewares=(RedisPrometheusMiddleware(registry=options.registry),) if options.registry else (),
             protocol="redis",
         )
         self._consumers: list[tuple[Group, str]] = []
         self._readers: list[tuple[Group, Any]] = []
-        for channel, lanes in channels.items():
+        for channel in INCOMING:
+            lanes = LANES if channel == REPORTED_CHANNEL else 1
             one = self._groups[channel]
             names = [f"{consumer}-{lane}" for lane in range(lanes)]
             self._consumers += [(one, name) for name in (*names, f"{consumer}-reclaim")]
@@ -110,7 +96,7 @@ class RedisTransport:
                         group=group,
                         consumer=name,
                         batch=True,
-                        max_records=batch_size,
+                        max_records=options.batch_size,
                         polling_interval=POLL,
                         last_id=">",
                     ),
@@ -122,11 +108,7 @@ class RedisTransport:
                 self._readers.append((one, subscriber))
 
     async def start(self, handler: Handler) -> None:
-        """Begin to read; `handler` takes each batch and returns once it is acked.
-
-        Raises:
-            BrokerUnavailable: the server can't be reached; call again.
-        """
+        """See `port.Transport`."""
         self._handler = handler
         async with errors():
             for group in self._groups.values():
@@ -139,11 +121,7 @@ class RedisTransport:
             await self._handler(messages)
 
     async def revive(self) -> None:
-        """Restart readers that died quietly: after a lost group, a deleted stream, a refused read.
-
-        Raises:
-            BrokerUnavailable: they can't be restarted now; call again.
-        """
+        """See `port.Transport`. Readers die quietly after a lost group, a deleted stream, a refused read."""
         for group, subscriber in self._readers:
             tasks: list[asyncio.Task[Any]] = subscriber.tasks
             if subscriber.running and tasks and not any(task.done() for task in tasks):
@@ -169,32 +147,25 @@ class RedisTransport:
         async with errors():
             pipeline = self._redis.pipeline(transaction=False)
             for letter in letters:
-                pipeline.xadd(
-                    DEAD_LETTER_CHANNEL,
-                    {"__data__": dead_letter_event(letter, now)},
-                    minid=str(now - self._dead_letter_retention),
-                )
+                message = dead_letter_message(letter, now)
+                oldest = str(now - self._dead_letter_retention)
+                pipeline.xadd(message.channel, {BODY_FIELD: message.body}, minid=oldest)
             await pipeline.execute()
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         """See `outbox.ports.Publisher`. An event published within the last day is not published again."""
         keep = self._decision_retention
         oldest = "" if keep is None else str(self._clock() - keep)
         async with errors():
             pipeline = self._redis.pipeline(transaction=False)
-            for publication in publications:
-                marker = f"{{{publication.channel}}}:sent:{publication.event_id}"
-                pipeline.eval(
-                    _PUBLISH_ONCE, 2, publication.channel, marker, publication.body, SENT_MARKER, oldest
-                )
+            for _, message in publications:
+                marker = f"{{{message.channel}}}:sent:{message.event_id}"
+                pipeline.eval(_PUBLISH_ONCE, 2, message.channel, marker, message.body, SENT_MARKER, oldest)
             await pipeline.execute()
+        return [True] * len(publications)
 
     async def reclaim(self) -> None:
-        """Take back and work on what readers of this group left, dead ones for the most part.
-
-        Raises:
-            BrokerUnavailable: call again.
-        """
+        """See `port.Transport`."""
         for channel, group in self._groups.items():
             while messages := await self._claim(group):
                 most = max(message.deliveries for message in messages)
@@ -206,29 +177,19 @@ class RedisTransport:
             return await group.claim()
 
     async def tidy(self) -> None:
-        """Trim the streams of what every group has acked, and remove consumers long gone.
-
-        Raises:
-            BrokerUnavailable: call again.
-        """
+        """See `port.Transport`: trim the streams, and remove consumers long gone."""
         async with errors():
             for group in self._groups.values():
                 await group.trim()
                 await group.remove_idle_consumers()
 
     async def figures(self) -> Figures:
-        """How far behind the groups are together.
-
-        Raises:
-            BrokerUnavailable: unknown now.
-        """
+        """See `port.Transport`."""
         async with errors():
             return together([await group.figures() for group in self._groups.values()])
 
     async def stop(self, patience: float) -> None:
-        """Stop reading, let batches in hand finish for `patience` seconds, and work on what a reader
-        was given while it stopped. What does not finish stays pending, for another replica.
-        """
+        """See `port.Transport`. What a reader was given while it stopped is worked on, too."""
         self._broker.config.broker_config.graceful_timeout = patience
         try:
             async with asyncio.timeout(patience):
@@ -242,6 +203,7 @@ class RedisTransport:
         # The patience is spent; closing would wait as long again for batches still in hand.
         self._broker.config.broker_config.graceful_timeout = 0.1
         await self._broker.stop()
+        await close(self._redis)
 
     async def _finish(self, group: Group, consumer: str) -> None:
         while messages := await group.own_pending(consumer):
