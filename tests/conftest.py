@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service.embedded import EmbeddedRedis, Engine
+from tests.brokers import BROKERS, start
+from tests.brokers.harness import Harness
 from tests.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
 
 
@@ -67,6 +69,31 @@ def any_redis_server(
 def any_redis_url(any_redis_server: EmbeddedRedis) -> str:
     """An empty server of each engine in turn."""
     return any_redis_server.url
+
+
+@pytest.fixture(scope="session")
+def harnesses(
+    redis_servers: RedisServers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Harness]]:
+    """One running broker a name, started when first asked for."""
+    running: dict[str, Harness] = {}
+
+    def harness(name: str) -> Harness:
+        if name not in running:
+            running[name] = start(name, tmp_path_factory.mktemp(name), redis_servers.get("valkey"))
+        return running[name]
+
+    yield harness
+    for one in running.values():
+        one.close()
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, harnesses: Callable[[str], Harness]) -> Harness:
+    """Each broker in turn, with nothing on it."""
+    harness = harnesses(request.param)
+    harness.fresh()
+    return harness
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -84,5 +84,8 @@ class Harness(Protocol):
     def waiting(self, channel: str) -> int:
         """Messages of an incoming channel that the service's group has not acked, as the server counts."""
 
+    def kept(self, channel: str) -> int:
+        """Messages of an incoming channel that the server still has, read or not."""
+
     def lose(self, what: str) -> None:
         """Take one of `features.loses` away, as a mistaken operator would, for the channel of reports."""

@@ -84,6 +84,10 @@ class RedisHarness:
                     return int(group["lag"]) + int(group["pending"])
             return int(client.xlen(channel))
 
+    def kept(self, channel: str) -> int:
+        with self._client() as client:
+            return int(client.xlen(channel))
+
     def lose(self, what: str) -> None:
         with self._client() as client:
             if what == "group":

@@ -1,0 +1,411 @@
+"""What every transport promises, on the real broker. Where brokers differ stands in `Harness.features`."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+
+import pytest
+
+from service.brokers import port
+from service.brokers.choose import choose
+from service.brokers.letters import DeadLetters
+from service.brokers.port import Options, Transport
+from service.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from service.domain.errors import BrokerUnavailable, Unsupported
+from service.domain.message import DeadLetter, Outgoing, RawMessage
+from service.tools import clock
+from tests.brokers import reader
+from tests.brokers.harness import Harness
+from tests.servers import wait_until_async
+from tests.service_process import ROOT
+
+REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
+GROUP = "image-moderation"
+BATCH = 100
+PATIENCE = 40.0
+"""Seconds that a redelivery or a new start may take: Kafka's group must first miss the dead member."""
+
+
+class Replica:
+    """A transport whose handler keeps what it was given, and acks it while `gate` is open."""
+
+    def __init__(self, harness: Harness, name: str) -> None:
+        self.received: list[RawMessage] = []
+        self.batches: list[Sequence[RawMessage]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.transport: Transport = choose(harness.url).make_transport(
+            Options(
+                url=harness.url,
+                group=GROUP,
+                consumer=name,
+                batch_size=BATCH,
+                clock=clock,
+                dead_letter_retention=86_400_000,
+            )
+        )
+
+    async def handle(self, messages: Sequence[RawMessage]) -> None:
+        self.batches.append(messages)
+        self.received += messages
+        await self.gate.wait()
+        await self.transport.ack(messages)
+
+    async def start(self) -> None:
+        await _again(lambda: self.transport.start(self.handle))
+
+    def bodies(self) -> list[bytes]:
+        return [message.body for message in self.received]
+
+
+async def _again(call: Callable[[], object]) -> None:
+    """Calls until the broker can do it, as the service does."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await call()  # type: ignore[misc]  # a coroutine function's
+            except BrokerUnavailable:
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+class World:
+    """The replicas of one test on one broker."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.replicas: list[Replica] = []
+
+    async def replica(self, *, gate: bool = True, start: bool = True) -> Replica:
+        replica = Replica(self.harness, f"host-{len(self.replicas)}")
+        self.replicas.append(replica)
+        if not gate:
+            replica.gate.clear()
+        if start:
+            await replica.start()
+        return replica
+
+    async def nothing_waits(self, channel: str = REPORTED) -> None:
+        await wait_until_async(
+            lambda: self.harness.waiting(channel) == 0, f"nothing waits on {channel}", PATIENCE
+        )
+
+
+@pytest.fixture
+async def world(broker: Harness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(port, "REDELIVER_AFTER", reader.REDELIVER_AFTER)
+    world = World(broker)
+    yield world
+    for replica in world.replicas:
+        replica.gate.set()
+        await replica.transport.stop(2)
+
+
+def numbered(count: int, prefix: str = "m") -> list[bytes]:
+    return [b"%s-%d" % (prefix.encode(), number) for number in range(count)]
+
+
+async def received(replica: Replica, count: int) -> None:
+    await wait_until_async(lambda: len(replica.received) >= count, f"{count} messages arrive", PATIENCE)
+
+
+async def test_what_was_there_before_the_first_start_is_read(world: World) -> None:
+    bodies = numbered(3 * BATCH)
+    world.harness.publish(REPORTED, bodies)
+    world.harness.publish(REVIEWED, [b"verdict"])
+    replica = await world.replica()
+    await received(replica, len(bodies) + 1)
+    assert sorted(replica.bodies()) == sorted([*bodies, b"verdict"])
+    assert {message.deliveries for message in replica.received} == {1}
+    await world.nothing_waits()
+    await world.nothing_waits(REVIEWED)
+
+
+async def test_a_batch_is_of_one_channel_and_bounded(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(6 * BATCH))
+    world.harness.publish(REVIEWED, numbered(BATCH))
+    replica = await world.replica()
+    await received(replica, 7 * BATCH)
+    assert all(len({message.channel for message in batch}) == 1 for batch in replica.batches)
+    assert max(map(len, replica.batches)) <= BATCH
+    assert len(replica.batches) < 2 * BATCH, "they come in batches"
+
+
+async def test_any_bytes_are_handed_through(world: World) -> None:
+    bodies = [b"\xff\xfe", b'{"good": 1}', b"{", b"\x00", b"", '"写真"'.encode(), b" " * 70_000]
+    world.harness.publish(REPORTED, bodies)
+    replica = await world.replica()
+    await received(replica, len(bodies))
+    assert sorted(replica.bodies()) == sorted(bodies)
+    await world.nothing_waits()
+
+
+async def test_headers_come_along(world: World) -> None:
+    world.harness.publish(REPORTED, [b"{}"], {"ce-test": "写真", "traceparent": "00-1-2-01"})
+    world.harness.publish(REPORTED, [b"bare"])
+    replica = await world.replica()
+    await received(replica, 2)
+    (with_headers,) = (message for message in replica.received if message.body == b"{}")
+    assert with_headers.headers["ce-test"] == "写真"
+    assert with_headers.headers["traceparent"] == "00-1-2-01"
+
+
+async def test_each_message_has_its_place_and_time(world: World) -> None:
+    before = clock()
+    world.harness.publish(REPORTED, [b"same", b"same", b"other"])
+    replica = await world.replica()
+    await received(replica, 3)
+    features = world.harness.features
+    assert len({message.position for message in replica.received}) == (3 if features.own_position else 2)
+    for message in replica.received:
+        if features.stamps_arrival:
+            assert message.arrived is not None
+            assert before - 1_000 <= message.arrived <= clock() + 1_000
+        else:
+            assert message.arrived is None
+
+
+async def test_nothing_is_acked_before_it_is_done(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(10))
+    replica = await world.replica(gate=False)
+    await received(replica, 1)
+    await asyncio.sleep(1.5)  # longer than a message may go without an answer
+    assert world.harness.waiting(REPORTED) == 10
+    figures = await replica.transport.figures()
+    assert figures.lag + figures.pending == 10
+    assert figures.oldest_pending_age > 0
+    replica.gate.set()
+    await world.nothing_waits()
+    assert sorted(set(replica.bodies())) == sorted(numbered(10))
+
+
+async def test_what_a_dead_reader_left_is_read_by_another(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(5))
+    first = await killed_reader(world, "dead")
+    heir = await world.replica()
+    await _reclaim_until(heir, lambda: len(set(heir.bodies())) == 5)
+    again = {message.position: message.deliveries for message in heir.received}
+    assert {again[position] for position in first} == {2}
+    await world.nothing_waits()
+
+
+async def test_deliveries_are_counted_up_to_the_cap(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(1))
+    counts = [max((await killed_reader(world, f"dead-{n}")).values()) for n in range(4)]
+    assert counts == [1, 2, 3, 4]
+
+
+async def killed_reader(world: World, name: str) -> dict[str, int]:
+    """Kills a replica once it has messages in hand; returns how often each had been delivered by then."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.brokers.reader", world.harness.url, name, cwd=ROOT, stdout=PIPE
+    )
+    assert process.stdout is not None
+    found: dict[str, int] = {}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            found.update([json.loads(await process.stdout.readline())])
+    finally:
+        process.kill()
+        rest, _ = await process.communicate()
+    found.update(json.loads(line) for line in rest.splitlines() if line.startswith(b"["))
+    return found
+
+
+async def _reclaim_until(replica: Replica, done: Callable[[], bool]) -> None:
+    """As the service does every other second, but with a handler that may wait for its gate."""
+
+    async def reclaim() -> None:
+        while True:
+            with suppress(BrokerUnavailable):
+                await replica.transport.reclaim()
+            await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(reclaim())
+    try:
+        await wait_until_async(done, "what was left is taken back", PATIENCE)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_consumers_share_the_work(world: World, count: int) -> None:
+    replicas = [await world.replica() for _ in range(count)]
+    wanted: set[bytes] = set()
+    seen: set[bytes] = set()
+
+    def shared() -> bool:
+        number = len(wanted)
+        bodies = [b"%d" % n for n in range(number, number + 50)]
+        wanted.update(bodies)
+        world.harness.publish(REPORTED, bodies)
+        return all(replica.received for replica in replicas)
+
+    await wait_until_async(shared, "each gets a share", PATIENCE)
+    await world.nothing_waits()
+    for replica in replicas:
+        seen.update(replica.bodies())
+    assert seen == wanted
+
+
+def publications(*images: str) -> list[Publication]:
+    made = []
+    for image in images:
+        decision = Decision(
+            image, Action.BLOCK, 1, clock(), State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p"
+        )
+        body = json.dumps({"data": {"image_id": image}}).encode()
+        made.append(Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, body, f"id-{image}", image)))
+    return made
+
+
+async def test_decisions_are_published_as_they_are(world: World) -> None:
+    replica = await world.replica()
+    sent = publications(*(f"写真-{number}" for number in range(2 * BATCH)))
+    assert list(await replica.transport.publish(sent)) == [True] * len(sent)
+    found = [one.body for one in world.harness.read(BLOCKED)]
+    assert sorted(found) == sorted(one.message.body for one in sent)
+    assert list(await replica.transport.publish(sent)) == [True] * len(sent)
+    times = 1 if world.harness.features.keeps_repeats_out else 2
+    assert len(world.harness.read(BLOCKED)) == times * len(sent)
+
+
+async def test_what_nobody_is_bound_for(world: World) -> None:
+    replica = await world.replica()
+    world.harness.unbind(BLOCKED)
+    takes = not world.harness.features.refuses_unroutable
+    assert list(await replica.transport.publish(publications("a"))) == [takes]
+    world.harness.bind(BLOCKED)
+    assert list(await replica.transport.publish(publications("b"))) == [True]
+
+
+def letters(count: int) -> list[DeadLetter]:
+    return [
+        DeadLetter(
+            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}), "not_utf8", "no"
+        )
+        for n in range(count)
+    ]
+
+
+async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) -> None:
+    replica = await world.replica()
+    await replica.transport.park(letters(3))
+    await replica.transport.park(letters(1))  # once more, as after a crash
+    assert len(world.harness.read("image.dead-letter")) == 4
+    url = world.harness.url
+    async with choose(url).open_letter_box(url, GROUP) as box:
+        dead = DeadLetters(box)
+        parked = await dead.parked()
+        assert sorted(one.letter.position for one in parked) == ["place-0", "place-1", "place-2"]
+        assert await dead.count() >= 3
+        by_place = {one.letter.position: one for one in parked}
+        whole = await dead.whole(by_place["place-1"])
+        assert whole is not None
+        assert whole.original() == b"\xff1"
+        assert await dead.redrive(by_place["place-0"]) is not None
+        await received(replica, 1)
+        assert (replica.received[0].body, replica.received[0].headers["x-n"]) == (b"\xff0", "0")
+        assert await dead.purge([by_place["place-1"]]) == 1
+    async with choose(url).open_letter_box(url, GROUP) as box:
+        left = [one.letter.position for one in await DeadLetters(box).parked()]
+    assert left == ["place-2"]
+
+
+async def test_the_command_line_publishes(world: World) -> None:
+    url = world.harness.url
+    replica = await world.replica()
+    async with choose(url).open_tools(url, GROUP) as tools:
+        positions = await tools.publish([Outgoing(REPORTED, body, key="img") for body in numbered(3)])
+    assert len(positions) == 3
+    await received(replica, 3)
+    assert sorted(replica.bodies()) == numbered(3)
+
+
+async def test_following_shows_what_comes_and_takes_nothing(world: World) -> None:
+    url = world.harness.url
+    replica = await world.replica()
+    await replica.transport.publish(publications("before"))
+    async with (
+        choose(url).open_tools(url, GROUP) as tools,
+        tools.follow([BLOCKED, "image.unblocked"], from_start=False) as messages,
+    ):
+        await replica.transport.publish(publications("a", "b"))
+        async with asyncio.timeout(PATIENCE):
+            shown = [await anext(messages) for _ in range(2)]
+    assert [json.loads(body)["data"]["image_id"] for _, _, body in shown] == ["a", "b"]
+    assert {channel for channel, _, _ in shown} == {BLOCKED}
+    assert len(world.harness.read(BLOCKED)) == 3
+
+
+async def test_following_from_the_start(world: World) -> None:
+    url = world.harness.url
+    replica = await world.replica()
+    await replica.transport.publish(publications("before"))
+    async with choose(url).open_tools(url, GROUP) as tools:
+        if not world.harness.features.keeps_what_was_read:
+            with pytest.raises(Unsupported):
+                async with tools.follow([BLOCKED], from_start=True):
+                    pass
+            return
+        async with tools.follow([BLOCKED], from_start=True) as messages, asyncio.timeout(PATIENCE):
+            _, _, body = await anext(messages)
+    assert json.loads(body)["data"]["image_id"] == "before"
+
+
+async def test_what_an_operator_deletes_is_made_anew(world: World) -> None:
+    replica = await world.replica()
+    for round_, what in enumerate(world.harness.features.loses):
+        world.harness.publish(REPORTED, [b"before-%d" % round_])
+        await received(replica, 1)
+        world.harness.lose(what)
+        body = b"after-%d" % round_
+
+        async def comes_through(body: bytes = body) -> bool:
+            with suppress(BrokerUnavailable):
+                await replica.transport.revive()
+                world.harness.publish(REPORTED, [body])
+            return body in replica.bodies()
+
+        await wait_until_async(comes_through, f"reading goes on after a lost {what}", PATIENCE)
+        replica.received.clear()
+
+
+async def test_stopping_finishes_what_is_in_hand(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(5))
+    replica = await world.replica(gate=False)
+    await received(replica, 1)
+    stopping = asyncio.create_task(replica.transport.stop(5))
+    await asyncio.sleep(0.1)
+    replica.gate.set()
+    async with asyncio.timeout(6):
+        await stopping
+    done = set(replica.bodies())
+    await wait_until_async(
+        lambda: world.harness.waiting(REPORTED) == 5 - len(done), "what was in hand is acked", PATIENCE
+    )
+
+
+async def test_stopping_does_not_wait_for_ever(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(5))
+    replica = await world.replica(gate=False)
+    await received(replica, 1)
+    async with asyncio.timeout(4):
+        await replica.transport.stop(1)
+    assert world.harness.waiting(REPORTED) == 5
+
+
+async def test_the_service_trims_what_all_have_read(world: World) -> None:
+    replica = await world.replica()
+    world.harness.publish(REPORTED, numbered(3 * BATCH))
+    await received(replica, 3 * BATCH)
+    await world.nothing_waits()
+    await replica.transport.tidy()
+    if world.harness.features.trims:
+        assert world.harness.kept(REPORTED) <= 1
