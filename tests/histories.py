@@ -28,14 +28,18 @@ def report(
     group: str | None = None,
     retracted: bool = False,
     delay: int = 0,
+    trace: str | None = None,
 ) -> Report:
     """A report at BASE + `time`."""
-    return Report(image, reporter, BASE + time, BASE + time + delay, reason, group, retracted)
+    return Report(image, reporter, BASE + time, BASE + time + delay, reason, group, retracted, trace)
 
 
 def retraction(reporter: str, time: int, *, image: str = IMAGE) -> Report:
     """The withdrawal of a report, as the parser makes it: without reason and group."""
     return report(reporter, time, image=image, retracted=True)
+
+
+traces = st.sampled_from([None, None, *(f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 0xFFFF))])
 
 
 @st.composite
@@ -61,7 +65,7 @@ def events_within(
         if keep_group:
             group = groups.setdefault(who, group)
             reason = reasons.setdefault((who, time), reason)
-        history.append(report(who, time, group=group, reason=reason))
+        history.append(report(who, time, group=group, reason=reason, trace=draw(traces)))
     return history
 
 

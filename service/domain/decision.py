@@ -57,6 +57,8 @@ class Decision:
     last_reported_at: int | None
     policy: str
     """Short stable hash of the effective policy."""
+    traceparent: str | None = None
+    """W3C Trace Context of the message that brought it about, where it had one."""
 
 
 class OutboxEntry(NamedTuple):

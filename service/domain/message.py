@@ -32,7 +32,7 @@ class Outgoing(NamedTuple):
     key: str = ""
     """What belongs together, an image's id: a broker that keeps order within a key keeps it for these."""
     headers: Mapping[str, str] = NO_HEADERS
-    """Of a message that is sent on as it came; an event of this service's own has none."""
+    """For brokers that have such: all of a message that is sent on as it came, of a decision its trace."""
 
 
 class DeadLetter(NamedTuple):

@@ -81,6 +81,7 @@ class _Moment:
     now: int
     room: int | None
     """Automatic blocks that the breaker still lets pass; None without a breaker."""
+    traceparent: str | None
 
 
 def score(records: dict[str, Record]) -> int:
@@ -100,7 +101,7 @@ def apply(policy: Policy, case: Case, event: Event, now: int, room: int | None =
     Pure and idempotent: an event that was applied before changes nothing. `room` is how many automatic
     blocks the breaker still lets pass, None without one.
     """
-    moment = _Moment(policy, event.image_id, now, room)
+    moment = _Moment(policy, event.image_id, now, room, event.traceparent)
     if isinstance(event, Verdict):
         return _judge(moment, case, event)
     if case.state is State.BLOCKED:
@@ -294,6 +295,7 @@ def _decide(moment: _Moment, case: Case, outcome: Outcome, action: Action, trigg
         first_reported_at=case.first or None,
         last_reported_at=case.last or None,
         policy=policy.hash,
+        traceparent=moment.traceparent,
     )
     if shadow and action is Action.BLOCK:
         return Step(replace(case, shadow_blocked=True), outcome, decision, shadow=True)

@@ -26,6 +26,8 @@ class Report(NamedTuple):
     group: str | None = None
     retracted: bool = False
     """True where this withdraws the reporter's earlier report."""
+    traceparent: str | None = None
+    """W3C Trace Context of the message, carried to the decision it causes."""
 
 
 class Verdict(NamedTuple):
@@ -37,12 +39,16 @@ class Verdict(NamedTuple):
     arrived: int
     upheld: bool
     """True: it is to be blocked. False: it is cleared."""
+    traceparent: str | None = None
+    """As a report's."""
 
 
 class Tick(NamedTuple):
     """A block that was withheld may be due by now: look at the case again."""
 
     image_id: str
+    traceparent: None = None
+    """What withheld the block has no trace any more."""
 
 
 Event = Report | Verdict | Tick

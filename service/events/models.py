@@ -4,7 +4,7 @@ The types are TypedDicts, because one is checked for every message and a diction
 reader gives. Unknown fields are ignored on input; on output fields are only ever added.
 """
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
@@ -92,6 +92,14 @@ Stamp = Annotated[
 Spec = Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")]
 Sender = Annotated[Literal["/image-moderation"], Field(description="This service.")]
 ContentType = Annotated[Literal["application/json"], Field(description="What `data` is.")]
+Trace = Annotated[
+    Any,  # what is none must not cost a report
+    Field(
+        description="W3C Trace Context, carried to the decision that it causes; ignored where it is none.",
+        json_schema_extra={"type": "string"},
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
 
 
 class _Attributes(TypedDict):
@@ -100,6 +108,7 @@ class _Attributes(TypedDict):
     source: Source
     # To CloudEvents an attribute that is null is one that is absent.
     time: NotRequired[Time | None]
+    traceparent: NotRequired[Trace]
 
 
 class ReportedData(TypedDict):
@@ -204,6 +213,12 @@ class _Decision(TypedDict):
     subject: Annotated[str, Field(description="The image id.")]
     time: Annotated[Stamp, Field(description="The same as `decided_at`.")]
     datacontenttype: ContentType
+    traceparent: NotRequired[
+        Annotated[
+            str,
+            Field(description="W3C Trace Context of the event that brought it about, where that had one."),
+        ]
+    ]
 
 
 class Blocked(_Decision):

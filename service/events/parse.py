@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from service.domain.message import RawMessage
 from service.domain.report import UNSPECIFIED, Report, Verdict
+from service.events.binary import attributes, is_json, structured
 from service.events.models import (
     INCOMING,
     REPORTED_TYPES,
@@ -17,6 +18,7 @@ from service.events.models import (
     UPHELD,
     VERDICTS,
 )
+from service.events.trace import NAME, traceparent
 
 # Past the adapters' own methods, which only pass their options on.
 _report_of_json = INCOMING.validator.validate_json
@@ -58,13 +60,17 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     Raises:
         Malformed: it carries none.
     """
-    body = message.body
+    body, headers = message.body, message.headers
     judges = message.channel == REVIEWED_CHANNEL
     if not body:
         raise Malformed("empty", "the message has no body")
     if len(body) > max_bytes:
         raise Malformed("too_large", f"{len(body)} bytes, at most {max_bytes} are taken")
     try:
+        if headers and (found := attributes(headers)) is not None:
+            if not is_json(found.get("datacontenttype", "")):
+                raise Malformed("invalid", "datacontenttype: takes application/json")
+            body = structured(found, body)
         if b"NaN" in body or b"Infinity" in body:
             from_json(body, allow_inf_nan=False)  # the validator's own reader takes them for numbers
         event: Any = _verdict_of_json(body) if judges else _report_of_json(body)
@@ -77,8 +83,9 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     if time > now + _DAY:
         raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")
     data = event["data"]
+    trace = traceparent(headers, event.get(NAME)) if headers or NAME in event else None
     if judges:
-        return Verdict(data["image_id"], min(time, arrived), arrived, data["verdict"] == UPHELD)
+        return Verdict(data["image_id"], min(time, arrived), arrived, data["verdict"] == UPHELD, trace)
     return Report(
         data["image_id"],
         data["reporter_id"],
@@ -87,6 +94,7 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
         data.get("reason", UNSPECIFIED),
         data.get("reporter_group"),
         event["type"] == RETRACTED,
+        trace,
     )
 
 

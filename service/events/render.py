@@ -26,6 +26,7 @@ from service.events.models import (
     UNBLOCKED_CHANNEL,
     UPHELD,
 )
+from service.events.trace import NAME
 
 NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
 """Of every event id this service makes; part of the contract."""
@@ -58,6 +59,7 @@ def decision_message(decision: Decision) -> Outgoing:
     channel, event_type = _TYPES[decision.action]
     decided_at = stamp(decision.decided_at)
     event_id = decision_id(decision)
+    trace = {} if decision.traceparent is None else {NAME: decision.traceparent}
     body = _json(
         {
             "specversion": "1.0",
@@ -67,6 +69,7 @@ def decision_message(decision: Decision) -> Outgoing:
             "subject": decision.image_id,
             "time": decided_at,
             "datacontenttype": "application/json",
+            **trace,
             "data": {
                 "image_id": decision.image_id,
                 "revision": decision.revision,
@@ -79,7 +82,7 @@ def decision_message(decision: Decision) -> Outgoing:
             },
         }
     )
-    return Outgoing(channel, body, event_id, decision.image_id)
+    return Outgoing(channel, body, event_id, decision.image_id, trace)
 
 
 def _facts(decision: Decision) -> dict[str, Any]:

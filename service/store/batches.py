@@ -10,12 +10,13 @@ from service.store.layout import NO_GROUP
 
 _EVENT = struct.Struct("<HBB6s8s8sH")
 _REPORT, _RETRACTION, _UPHELD, _CLEARED, _TICK, _URGENT = range(6)
+_NO_TRACE = " " * 55
 
 
 class Call:
     """The part of one batch that goes into one script call."""
 
-    __slots__ = ("cases", "events", "numbers", "partitions", "reasons")
+    __slots__ = ("cases", "events", "numbers", "partitions", "reasons", "traces")
 
     def __init__(self) -> None:
         self.partitions: dict[int, int] = {}
@@ -25,6 +26,14 @@ class Call:
         self.events: list[bytes] = []
         self.numbers: list[int] = []
         """Where each event stands in the batch."""
+        self.traces: dict[int, str] = {}
+        """The traceparent of those events of the call that have one, which few have."""
+
+    def packed_traces(self) -> str:
+        """One for each event, blanks for those without; nothing if no event has one."""
+        if not self.traces:
+            return ""
+        return "".join(self.traces.get(number, _NO_TRACE) for number in range(len(self.events)))
 
 
 def sort_into_calls(
@@ -59,6 +68,8 @@ def sort_into_calls(
             packed = pack(case, outbox, kind, event.time.to_bytes(6, "little"), NO_GROUP, NO_GROUP, 0)
         else:
             packed = pack(case, outbox, _TICK, bytes(6), NO_GROUP, NO_GROUP, 0)
+        if event.traceparent:
+            call.traces[len(call.events)] = event.traceparent
         call.events.append(packed)
         call.numbers.append(number)
     return list(calls.values())

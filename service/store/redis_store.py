@@ -190,6 +190,7 @@ class RedisStore:
                 int(policy.shadow),
                 "" if room is None else room,
                 b"".join(call.events),
+                call.packed_traces(),
                 *call.reasons,
             )
             for call in calls

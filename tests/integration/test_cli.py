@@ -235,7 +235,7 @@ def test_a_report_is_an_event_that_the_service_takes(cli: Call, client: redis.Re
     assert list(fields) == [b"__data__"]
     assert result == Result(0, f"{json.loads(fields[b'__data__'])['id']}\n", "")
     [report] = reported(client)
-    assert report[:2] + report[4:] == ("img-42", "user-7", "nudity", "g1", False)
+    assert report[:2] + report[4:] == ("img-42", "user-7", "nudity", "g1", False, None)
     assert before <= report.time <= clock()
 
 

@@ -23,7 +23,7 @@ from service.store.digests import Digests
 from service.store.keys import Keys, partition_of
 from service.store.layout import EXTRA, decode
 from service.store.redis_store import Lifetimes, RedisStore
-from tests.histories import BASE, report, retraction
+from tests.histories import BASE, report, retraction, traces
 
 HISTORIES = int(os.environ.get("HISTORIES", "300"))
 KEY = b"a key for tests"
@@ -79,14 +79,15 @@ def single_events(draw: st.DrawFn, windows: list[int]) -> list[Event]:
         return [Tick(image)]
     if draw(st.integers(0, 7)) == 0:
         time = BASE + draw(st.integers(-2, 40))
-        return [Verdict(image, time, time + 3, draw(st.booleans()))]
+        return [Verdict(image, time, time + 3, draw(st.booleans()), draw(traces))]
     who = f"user-{draw(st.integers(0, 9))}"
     window = draw(st.sampled_from(windows))
     time = draw(st.integers(0, 3)) * window + draw(st.integers(-2, 2)) + draw(st.sampled_from([0, 0, 0, 5]))
     if draw(st.integers(0, 3)) == 0:
         return [retraction(who, time, image=image)]
     group = draw(st.sampled_from([None, None, "g1", "g2", "user-1"]))
-    return [report(who, time, image=image, reason=draw(st.sampled_from(REASONS)), group=group, delay=3)]
+    reason, trace = draw(st.sampled_from(REASONS)), draw(traces)
+    return [report(who, time, image=image, reason=reason, group=group, delay=3, trace=trace)]
 
 
 @st.composite

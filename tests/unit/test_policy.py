@@ -139,6 +139,7 @@ def test_within_one_window_the_decision_is_what_the_definition_says(
             first_reported_at=seen.first,
             last_reported_at=seen.last,
             policy=policy(threshold).hash,
+            traceparent=history[number].traceparent,
         )
     }
     assert set(result.outcomes[number + 1 :]) <= {Outcome.ALREADY_BLOCKED}

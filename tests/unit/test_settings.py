@@ -203,7 +203,8 @@ def test_every_fault_has_its_line() -> None:
         "MODERATION_BATCH_SIZE",
     ]
     assert lines[1] == (
-        "MODERATION_BROKER_URL: got nothing; takes the broker's URL: redis://, rediss:// or unix://"
+        "MODERATION_BROKER_URL: got nothing; takes the broker's URL: redis://, rediss://, unix://, "
+        "kafka://, kafka+tls://, amqp://, amqps://, nats:// or nats+tls://"
     )
 
 

@@ -25,7 +25,8 @@
 -- ARGV[17]  events, packed: case 2, outbox 1, kind 1 (0 report, 1 retraction, 2 upheld, 3 cleared, 4 tick,
 --           5 report with an urgent reason), time 6, digest 8, group 8 (zeros: none), reason 2;
 --           case, outbox and reason by their number among the keys and arguments, from 1
--- ARGV[18..] the reasons that the events name
+-- ARGV[18]  traces: 55 characters an event, blanks for one without; "" where no event has one
+-- ARGV[19..] the reasons that the events name
 --
 -- Returns { outcomes, event, decision, event, decision, ... }: one letter an event (c counted, d duplicate,
 -- b already blocked, l late, r retracted, t retracted before, s stale, h held, u upheld, v cleared, k
@@ -52,7 +53,8 @@ local key_prefix, outboxes, immunity = tonumber(ARGV[9]), tonumber(ARGV[10]), to
 local review_threshold, grace = tonumber(ARGV[12]), tonumber(ARGV[13])
 local reviews, shadow, room = ARGV[14] == "1", ARGV[15] == "1", tonumber(ARGV[16])
 local events = ARGV[17]
-local REASONS = 17
+local traces = ARGV[18]
+local REASONS, TRACE = 18, 55
 local most_records = 8 * threshold + 64
 local before_cases = reviews and 3 * outboxes or outboxes
 
@@ -199,6 +201,11 @@ local function remember(set, at)
   redis.call("PEXPIREAT", KEYS[set], decided_until)
 end
 
+local function trace()
+  local found = traces ~= "" and sub(traces, (event - 1) * TRACE + 1, event * TRACE)
+  return found and byte(found) ~= 32 and found or nil
+end
+
 local function decide(action, why)
   local in_shadow = shadow and action ~= "unblock"
   local at = max(now, decided_at + 1)
@@ -208,7 +215,7 @@ local function decide(action, why)
     trigger = why, automated = why ~= "moderator", distinct_reporters = score, threshold = threshold,
     reasons = count_reasons(records, size, names),
     first_reported_at = first > 0 and first or nil, last_reported_at = last > 0 and last or nil,
-    policy = ARGV[7],
+    policy = ARGV[7], traceparent = trace(),
   })
   reply[#reply + 1] = in_shadow and -event or event
   reply[#reply + 1] = decision

@@ -1,0 +1,138 @@
+"""CloudEvents in binary mode, as the bindings of Kafka, AMQP and NATS write it, and trace context."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cloudevents.core.bindings import amqp, kafka, rabbitmq
+from cloudevents.core.v1.event import CloudEvent
+
+from service.domain.message import RawMessage
+from service.events.parse import Malformed, parse
+from service.events.render import decision_message
+from tests.contract.test_rendered import DECISION
+
+NOW = 1_795_428_300_000
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+DATA = {"image_id": "写真/桜 %41", "reporter_id": "user-7", "reason": "nudity"}
+ATTRIBUTES = {
+    "specversion": "1.0",
+    "id": "写真-1",
+    "source": "/gallery",
+    "type": "image.reported.v1",
+    "time": "2026-11-23T10:00:00Z",
+}
+
+
+def parsed(headers: dict[str, str], body: bytes, channel: str = "image.reported") -> Any:
+    return parse(RawMessage(channel, "1", body, NOW, headers=headers), NOW, 65_536)
+
+
+def in_mode(prefix: str, **more: str) -> dict[str, str]:
+    encode = quote if prefix == "ce-" else str
+    return {f"{prefix}{name}": encode(value) for name, value in (ATTRIBUTES | more).items()}
+
+
+STRUCTURED = parsed({}, json.dumps({**ATTRIBUTES, "data": DATA}).encode())
+
+
+@pytest.mark.parametrize("prefix", ["ce_", "ce-", "cloudEvents:", "cloudEvents_", "CE_"])
+@pytest.mark.parametrize("content_type", [None, "application/json", "application/json; charset=utf-8"])
+def test_a_report_in_binary_mode_is_the_same_report(prefix: str, content_type: str | None) -> None:
+    headers = in_mode(prefix) | ({} if content_type is None else {"content-type": content_type})
+    assert parsed(headers, json.dumps(DATA).encode()) == STRUCTURED
+
+
+def as_text(headers: dict[str, Any]) -> dict[str, str]:
+    """As an adapter hands them over."""
+    return {name: one.decode() if isinstance(one, bytes) else str(one) for name, one in headers.items()}
+
+
+def test_what_the_official_library_sends() -> None:
+    time = datetime.fromisoformat(ATTRIBUTES["time"])
+    event = CloudEvent({**ATTRIBUTES, "time": time, "datacontenttype": "application/json"}, DATA)
+    for to_kafka in (kafka.to_binary_event, kafka.to_structured_event):
+        sent = to_kafka(event)
+        assert parsed(as_text(sent.headers), bytes(sent.value)) == STRUCTURED
+    for to_amqp in (amqp.to_binary_event, amqp.to_structured_event):
+        message = to_amqp(event)
+        headers = as_text({**message.application_properties, **message.properties})
+        assert parsed(headers, bytes(message.application_data)) == STRUCTURED
+    for to_rabbitmq in (rabbitmq.to_binary_event, rabbitmq.to_structured_event):
+        one = to_rabbitmq(event)
+        headers = as_text({**one.headers, "content-type": one.content_type})
+        assert parsed(headers, bytes(one.body)) == STRUCTURED
+
+
+def test_a_verdict_in_binary_mode() -> None:
+    headers = in_mode("ce_", type="image.reviewed.v1")
+    verdict = parsed(headers, b'{"image_id": "img-42", "verdict": "cleared"}', "image.reviewed")
+    assert (verdict.image_id, verdict.upheld) == ("img-42", False)
+
+
+@pytest.mark.parametrize("content_type", ["application/cloudevents+json", "application/json"])
+def test_structured_mode_with_headers(content_type: str) -> None:
+    body = json.dumps({**ATTRIBUTES, "data": DATA}).encode()
+    headers = {"content-type": content_type, "x-request": "7"}
+    assert parsed(headers, body) == STRUCTURED
+
+
+def test_a_structured_event_is_not_read_by_headers_beside_it() -> None:
+    body = json.dumps({**ATTRIBUTES, "data": DATA}).encode()
+    headers = in_mode("ce_", id="other") | {"content-type": "application/cloudevents+json"}
+    assert parsed(headers, body) == STRUCTURED
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "reason"),
+    [
+        (in_mode("ce_"), b"\xff", "not_utf8"),
+        (in_mode("ce_"), b"{", "not_json"),
+        (in_mode("ce_"), b'{"a": NaN}', "not_json"),
+        (in_mode("ce_"), b"", "empty"),
+        (in_mode("ce_"), b"[]", "invalid"),
+        (in_mode("ce_"), b'{"image_id": "img"}', "invalid"),
+        (in_mode("ce_", type="image.liked.v1"), json.dumps(DATA).encode(), "unknown_type"),
+        (in_mode("ce_", specversion="0.3"), json.dumps(DATA).encode(), "not_an_event"),
+        ({"ce_specversion": "1.0"}, json.dumps(DATA).encode(), "not_an_event"),
+        (in_mode("ce_") | {"content-type": "text/xml"}, json.dumps(DATA).encode(), "invalid"),
+    ],
+)
+def test_malformed_in_binary_mode(headers: dict[str, str], body: bytes, reason: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parsed(headers, body)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("header", "attribute", "carried"),
+    [
+        (None, TRACE, TRACE),
+        (TRACE, None, TRACE),
+        (TRACE, TRACE.replace("4b", "4c"), TRACE),
+        ("junk", TRACE, TRACE),
+        (None, "00-" + "0" * 32 + TRACE[35:], None),
+        (None, "ff" + TRACE[2:], None),
+        (None, 7, None),
+        (None, TRACE + "-more", None),
+        (None, None, None),
+    ],
+)
+def test_the_trace_context_of_a_message(header: str | None, attribute: object, carried: str | None) -> None:
+    event = {**ATTRIBUTES, "data": DATA} | ({} if attribute is None else {"traceparent": attribute})
+    headers = {} if header is None else {"traceparent": header}
+    assert parsed(headers, json.dumps(event).encode()) == STRUCTURED._replace(traceparent=carried)
+
+
+def test_the_trace_context_in_binary_mode() -> None:
+    report = parsed(in_mode("ce_", traceparent=TRACE), json.dumps(DATA).encode())
+    assert report.traceparent == TRACE
+
+
+def test_a_decision_carries_the_trace_context() -> None:
+    message = decision_message(replace(DECISION, traceparent=TRACE))
+    assert json.loads(message.body)["traceparent"] == TRACE
+    assert message.headers == {"traceparent": TRACE}
