@@ -44,12 +44,33 @@ _DESCRIPTION = (
     "as JSON in structured mode, UTF-8. Unknown fields are ignored on input; output only ever gains fields "
     "within a version, and its enumerations are open."
 )
-_SERVER = {
-    "host": "localhost:6379",
-    "protocol": "redis",
-    "description": "Redis or Valkey, wherever MODERATION_BROKER_URL says. A channel is a stream of the same "
-    "name, an event one entry of it with the JSON in the field `__data__`; on input `data` is taken, too.",
+_SERVERS = {
+    "redis": {
+        "host": "localhost:6379",
+        "protocol": "redis",
+        "description": "Redis or Valkey. A channel is a stream of the same name, an event one entry of it with "
+        "the JSON in the field `__data__`; on input `data` is taken, too.",
+    },
+    "kafka": {
+        "host": "localhost:9092",
+        "protocol": "kafka",
+        "description": "A channel is a topic of the same name, an event the value of a record; the key of a "
+        "decision is the image id.",
+    },
+    "rabbitmq": {
+        "host": "localhost:5672",
+        "protocol": "amqp",
+        "description": "A channel is a routing key of the durable topic exchange `image-moderation`, an event "
+        "the body of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
+    },
+    "nats": {
+        "host": "localhost:4222",
+        "protocol": "nats",
+        "description": "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the payload "
+        "of a message; the `Nats-Msg-Id` of a decision is its event id.",
+    },
 }
+"""Where the channels are, one of these: wherever MODERATION_BROKER_URL says."""
 _MESSAGES = {
     REPORTED_CHANNEL: (REPORTED, RETRACTED),
     REVIEWED_CHANNEL: (REVIEWED,),
@@ -88,7 +109,7 @@ def document() -> bytes:
 
 def _declared() -> RedisBroker:
     """A broker for the generator to read, never to be connected."""
-    broker = RedisBroker(f"redis://{_SERVER['host']}")
+    broker = RedisBroker()
 
     @broker.subscriber(
         stream=StreamSub(REPORTED_CHANNEL), title=REPORTED_CHANNEL, description=_CHANNELS[REPORTED_CHANNEL]
@@ -118,7 +139,7 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
     # The generator's own order changes from run to run.
     channels = {name: generated["channels"][name] for name in _MESSAGES}
     for name, channel in channels.items():
-        channel["servers"] = [{"$ref": "#/servers/redis"}]
+        channel["servers"] = [{"$ref": f"#/servers/{server}"} for server in _SERVERS]
         channel["messages"] = {
             event_type: {"$ref": f"#/components/messages/{event_type}"} for event_type in _MESSAGES[name]
         }
@@ -132,7 +153,7 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
         "asyncapi": generated["asyncapi"],
         "info": generated["info"],
         "defaultContentType": CONTENT_TYPE,
-        "servers": {"redis": _SERVER},
+        "servers": _SERVERS,
         "channels": channels,
         "operations": operations,
         "components": {
