@@ -48,8 +48,8 @@ _SERVERS = {
     "redis": {
         "host": "localhost:6379",
         "protocol": "redis",
-        "description": "Redis or Valkey. A channel is a stream of the same name, an event one entry of it with "
-        "the JSON in the field `__data__`; on input `data` is taken, too.",
+        "description": "Redis or Valkey. A channel is a stream of the same name, an event one entry of it "
+        "with the JSON in the field `__data__`; on input `data` is taken, too.",
     },
     "kafka": {
         "host": "localhost:9092",
@@ -60,14 +60,14 @@ _SERVERS = {
     "rabbitmq": {
         "host": "localhost:5672",
         "protocol": "amqp",
-        "description": "A channel is a routing key of the durable topic exchange `image-moderation`, an event "
-        "the body of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
+        "description": "A channel is a routing key of the durable topic exchange `image-moderation`, an "
+        "event the body of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
     },
     "nats": {
         "host": "localhost:4222",
         "protocol": "nats",
-        "description": "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the payload "
-        "of a message; the `Nats-Msg-Id` of a decision is its event id.",
+        "description": "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the "
+        "payload of a message; the `Nats-Msg-Id` of a decision is its event id.",
     },
 }
 """Where the channels are, one of these: wherever MODERATION_BROKER_URL says."""

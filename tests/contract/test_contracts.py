@@ -1,6 +1,7 @@
 """The generated files of `contracts/`: right, and what the code would write."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,11 @@ def test_channels_operations_and_messages(document: dict[str, Any]) -> None:
         assert payload["properties"]["type"]["const"] == event_type
 
 
-def test_the_server_is_nobodys(document: dict[str, Any]) -> None:
-    assert [server["host"] for server in document["servers"].values()] == ["localhost:6379"]
-    assert "@" not in document["servers"]["redis"]["host"]
+def test_the_servers_are_nobodys(document: dict[str, Any]) -> None:
+    assert set(document["servers"]) == {"redis", "kafka", "rabbitmq", "nats"}
+    assert all(re.fullmatch(r"localhost:\d+", server["host"]) for server in document["servers"].values())
+    for channel in document["channels"].values():
+        assert channel["servers"] == [{"$ref": f"#/servers/{name}"} for name in document["servers"]]
 
 
 @pytest.mark.parametrize("event_type", EVENTS)
