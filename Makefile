@@ -41,8 +41,9 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@touch $@
 	@echo "$(VENV) is ready: $(BIN)/image-moderation --help"
 
-demo: setup ## a realistic sample through the real service, checked against a count of its own
-	$(BIN)/python -m tests.benchmarks.demo $(ARGS)
+BROKER ?= redis
+demo: setup ## a realistic sample through the real service, checked against a count of its own (BROKER=nats, …)
+	$(BIN)/python -m tests.benchmarks.demo --broker $(BROKER) $(ARGS)
 
 run: setup ## the service with a private Redis or Valkey of its own
 	$(BIN)/image-moderation serve --embedded $(ARGS)

@@ -1,19 +1,23 @@
-"""The story in half a minute: a private server, the real service, a day's trouble, and a look at the outcome.
+"""The story in half a minute: a private broker, the real service, a day's trouble, and a look at the outcome.
 
 `python -m tests.benchmarks.demo` exits 0 where exactly the images that should be blocked were blocked, once
 each, and every malformed message became a dead letter; 1 where not, or where something could not be started.
+With `--broker nats` and the like it does the same on another broker, whose server must be installed.
 """
 
+import json
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, cast
+from typing import Annotated
 
+import pytest
 import redis
 import typer
 from rich.console import Console, Group
@@ -24,78 +28,74 @@ from rich.table import Table
 
 from service.embedded import EmbeddedError, EmbeddedRedis
 from tests.benchmarks.compare import differences, image_of
-from tests.benchmarks.load import GANG, STREAM, publish, sample
+from tests.benchmarks.load import GANG, sample
 from tests.benchmarks.model import Expected, Kind, Message, count
-from tests.benchmarks.processes import (
-    Failed,
-    bodies,
-    check,
-    interrupt_on_sigterm,
-    progress,
-    running,
-    waiting_decisions,
-)
+from tests.benchmarks.processes import Failed, check, interrupt_on_sigterm, running, waiting_decisions
+from tests.brokers import Name, start
+from tests.brokers.harness import Harness
 from tests.service_process import ServiceProcess
 
 PROMISE = (
     "Thanks for reporting! This image will be blocked automatically once several people have reported it."
 )
+REPORTED, BLOCKED, DEAD = "image.reported", "image.blocked", "image.dead-letter"
 DRAIN_SECONDS = 30
+PIECE_SECONDS = 0.02
+"""So often something is published: short enough to look like a steady stream."""
 SHOWN = 8
 
+MISSING = (pytest.skip.Exception, pytest.fail.Exception)
+"""What a harness raises whose server is not installed."""
+
 console = Console()
-
-
-class Entry(NamedTuple):
-    """A message in a stream."""
-
-    position: bytes
-    body: bytes
-
-
-class Consumer:
-    """Some other program of the site's: it reads `image.blocked` as any consumer would."""
-
-    def __init__(self, url: str) -> None:
-        self.blocks: list[Entry] = []
-        self._client = redis.Redis.from_url(url)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._client.close()
-
-    def _read(self) -> None:
-        last = b"0"
-        with suppress(redis.ConnectionError):  # the server is stopped before this is, after a failure
-            while not self._stop.is_set():
-                reply = cast("list[Any]", self._client.xread({"image.blocked": last}, block=100) or [])
-                for _, entries in reply:
-                    self.blocks += [Entry(position, fields[b"__data__"]) for position, fields in entries]
-                    last = entries[-1][0]
 
 
 @dataclass(slots=True)
 class Outcome:
     """What one run of the story brought about."""
 
-    blocks: list[Entry]
+    blocks: list[bytes]
     letters: list[bytes]
     seconds: float
     """From the first message published until nothing was left to do."""
-    sent: list[bytes]
-    """The position of each message."""
+    sent: list[int]
+    """When each message was published, in milliseconds."""
     left: str = ""
     """What was still to do when patience ended."""
 
 
-def play(url: str, service: ServiceProcess, messages: list[Message], rate: float) -> Outcome:
+@dataclass(slots=True)
+class Stage:
+    """Where the story plays."""
+
+    harness: Harness
+    store: redis.Redis
+    service: ServiceProcess
+
+    def blocks(self) -> list[bytes]:
+        """What any consumer of the site's would have been given by now."""
+        return [found.body for found in self.harness.read(BLOCKED)]
+
+
+@contextmanager
+def stage(name: str, place: Path) -> Iterator[Stage]:
+    """A private broker and store, and the service between them."""
+    with EmbeddedRedis(place / "data") as server:
+        folder = place / name
+        folder.mkdir()
+        harness = start(name, folder, server)
+        try:
+            harness.fresh()
+            # One Redis that is both is the plainest setup; the others keep their cases beside the broker.
+            store = {} if name == "redis" else {"MODERATION_STORE_URL": server.url}
+            service = ServiceProcess(place, {"MODERATION_BROKER_URL": harness.url, **store})
+            with running(service), redis.Redis.from_url(server.url) as client:
+                yield Stage(harness, client, service)
+        finally:
+            harness.close()
+
+
+def play(on: Stage, messages: Sequence[Message], rate: float) -> Outcome:
     """Publish, watch, and wait until all is done."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -105,74 +105,73 @@ def play(url: str, service: ServiceProcess, messages: list[Message], rate: float
         console=console,
     )
     task = bar.add_task("reports", total=len(messages))
-    with redis.Redis.from_url(url) as client, Consumer(url) as consumer:
-        sent: list[bytes] = []
-        begun = time.perf_counter()
-        with Live(bar, console=console, refresh_per_second=10) as live:
-            for step in publish(client, messages, rate=rate):
-                sent += step.positions
-                bar.update(task, completed=step.total)
-                live.update(Group(bar, latest(consumer.blocks)))
-            left = await_end(client, service)
-            seconds = time.perf_counter() - begun
-            published = cast("int", client.xlen("image.blocked"))
-            deadline = time.monotonic() + 5
-            while len(consumer.blocks) < published and time.monotonic() < deadline:
-                time.sleep(0.01)
-            live.update(Group(bar, latest(consumer.blocks)))
-        console.print()
-        return Outcome(consumer.blocks, bodies(client, "image.dead-letter"), seconds, sent, left)
+    piece = max(1, round(rate * PIECE_SECONDS)) if rate else 500
+    sent: list[int] = []
+    begun = looked = time.perf_counter()
+    with Live(bar, console=console, refresh_per_second=10) as live:
+        for first in range(0, len(messages), piece):
+            if rate:
+                time.sleep(max(0.0, begun + first / rate - time.perf_counter()))
+            bodies = [message.body for message in messages[first : first + piece]]
+            sent += [int(time.time() * 1000)] * len(bodies)
+            on.harness.publish(REPORTED, bodies)
+            bar.update(task, completed=len(sent))
+            if time.perf_counter() - looked > 0.3:
+                live.update(Group(bar, latest(on.blocks())))
+                looked = time.perf_counter()
+        left = await_end(on)
+        seconds = time.perf_counter() - begun
+        blocks = on.blocks()
+        live.update(Group(bar, latest(blocks)))
+    console.print()
+    return Outcome(blocks, [found.body for found in on.harness.read(DEAD)], seconds, sent, left)
 
 
-def await_end(client: redis.Redis, service: ServiceProcess) -> str:
+def await_end(on: Stage) -> str:
     """Return "" once every message is dealt with and every decision published, else what is left."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while True:
-        check(service)
-        # In this order: a message leaves the pending ones only once its decision waits in the outbox.
-        now = progress(client, STREAM, "image-moderation")
-        waiting = waiting_decisions(client)
-        if now is not None and now.caught_up and not now.pending and not waiting:
+        check(on.service)
+        # In this order: a message is acked only once its decision waits in the outbox.
+        waiting = on.harness.waiting(REPORTED)
+        decisions = waiting_decisions(on.store)
+        if not waiting and not decisions:
             return ""
         if time.monotonic() > deadline:
-            unread = (
-                "the group is gone" if now is None else f"unread: {not now.caught_up}, pending: {now.pending}"
+            return (
+                f"after {DRAIN_SECONDS} s not everything was done "
+                f"(messages waiting: {waiting}, decisions waiting: {decisions})"
             )
-            return f"after {DRAIN_SECONDS} s not everything was done ({unread}, decisions waiting: {waiting})"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
-def latest(blocks: list[Entry]) -> Table:
+def latest(blocks: Sequence[bytes]) -> Table:
     """The last few blocks."""
     table = Table(box=None, title=f"{len(blocks)} images blocked", title_justify="left", show_header=False)
     for block in blocks[-SHOWN:]:
-        image, people, reasons = image_of(block.body)
+        image, people, reasons = image_of(block)
         table.add_row("[red]blocked[/red]", escape(image), f"{people} people", escape(reasons))
     return table
 
 
 def latencies(outcome: Outcome, expected: Expected) -> list[int]:
-    """Milliseconds, by the server's stamps, from the report that reaches an image's threshold to its block.
+    """Milliseconds from publishing the report that reaches an image's threshold to the decision it brought.
 
     Which report that is holds for messages worked on in order; readers that overtake each other by a
     batch can make one of these a little wrong.
     """
-    blocked = {image_of(block.body)[0]: block.position for block in outcome.blocks}
+    decided = {image_of(block)[0]: json.loads(block)["data"]["decided_at"] for block in outcome.blocks}
     return [
-        _time(blocked[image]) - _time(outcome.sent[index])
+        max(0, round(datetime.fromisoformat(decided[image]).timestamp() * 1000) - outcome.sent[index])
         for image, index in expected.decided_by.items()
-        if image in blocked
+        if image in decided
     ]
-
-
-def _time(position: bytes) -> int:
-    return int(position.partition(b"-")[0])
 
 
 def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
     """The figures."""
     kinds, letters = expected.kinds, len(outcome.letters)
-    images = [image_of(block.body)[0] for block in outcome.blocks]
+    images = [image_of(block)[0] for block in outcome.blocks]
     total = kinds.total()
     table = Table(title="What became of it", title_justify="left", show_header=False)
     table.add_column()
@@ -194,7 +193,7 @@ def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
     ]
     if len(found := latencies(outcome, expected)) > 1:
         percentiles = statistics.quantiles(found, n=100, method="inclusive")
-        rows.append(("report to block, p50 / p99", f"{percentiles[49]:.0f} / {percentiles[98]:.0f} ms"))
+        rows.append(("report to decision, p50 / p99", f"{percentiles[49]:.0f} / {percentiles[98]:.0f} ms"))
     for name, value in rows:
         table.add_row(name, str(value))
     return table
@@ -202,22 +201,20 @@ def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
 
 def judge(outcome: Outcome, expected: Expected) -> list[str]:
     """What is wrong with the outcome, a line each."""
-    found = differences(expected, [block.body for block in outcome.blocks], outcome.letters)
+    found = differences(expected, outcome.blocks, outcome.letters)
     return ([outcome.left] if outcome.left else []) + found
 
 
-def tell(reports: int, rate: float, seed: int) -> int:
+def tell(broker: str, reports: int, rate: float, seed: int) -> int:
     """Tell the story; return the exit code."""
     console.print(f'The page says: [italic]"{PROMISE}"[/italic]')
     messages = sample(reports, seed=seed, now=int(time.time() * 1000))
     expected = count(messages)
-    with tempfile.TemporaryDirectory(prefix="image-moderation-demo-") as folder:
-        place = Path(folder)
-        with (
-            EmbeddedRedis(place / "data") as server,
-            running(ServiceProcess(place, {"MODERATION_BROKER_URL": server.url})) as service,
-        ):
-            outcome = play(server.url, service, messages, rate)
+    with (
+        tempfile.TemporaryDirectory(prefix="image-moderation-demo-") as folder,
+        stage(broker, Path(folder)) as on,
+    ):
+        outcome = play(on, messages, rate)
     console.print(summary(outcome, expected, rate))
     if wrong := judge(outcome, expected):
         for line in wrong:
@@ -228,20 +225,21 @@ def tell(reports: int, rate: float, seed: int) -> int:
 
 
 def main(
+    broker: Annotated[Name, typer.Option(help="Which broker it plays on.")] = "redis",
     reports: Annotated[int, typer.Option(min=100, max=1_000_000, help="About how many messages.")] = 8_000,
     rate: Annotated[
         float, typer.Option(min=0, help="Messages a second; 0 publishes as fast as it goes.")
     ] = 2_000,
     seed: Annotated[int, typer.Option(help="Another seed, another story.")] = 7,
 ) -> None:
-    """Start a private server and the service, publish what a site would, and check what was blocked."""
+    """Start a private broker and the service, publish what a site would, and check what was blocked."""
     interrupt_on_sigterm()
     try:
-        code = tell(reports, rate, seed)
+        code = tell(broker, reports, rate, seed)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130
-    except (Failed, EmbeddedError, redis.RedisError, OSError) as error:
+    except (Failed, EmbeddedError, redis.RedisError, OSError, *MISSING) as error:
         print(f"the demo can't go on: {error}", file=sys.stderr)
         code = 1
     raise typer.Exit(code)

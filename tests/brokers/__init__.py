@@ -3,11 +3,13 @@
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, get_args
 
 from service.embedded import EmbeddedRedis
 from tests.brokers.harness import Harness
 
-BROKERS = tuple(name for name in ("redis", "nats", "rabbitmq", "kafka") if find_spec(f"{__package__}.{name}"))
+Name = Literal["redis", "nats", "rabbitmq", "kafka"]
+BROKERS: tuple[Name, ...] = tuple(name for name in get_args(Name) if find_spec(f"{__package__}.{name}"))
 
 
 def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:

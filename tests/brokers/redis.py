@@ -36,7 +36,7 @@ class RedisHarness:
 
     @property
     def url(self) -> str:
-        return self._server.tcp_url
+        return self._server.url
 
     def fresh(self) -> None:
         if not self._server.running:

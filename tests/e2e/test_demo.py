@@ -49,7 +49,7 @@ def test_exits_1_where_the_outcome_is_wrong(
         return dataclasses.replace(expected, must=expected.must | {"never-reported"})
 
     monkeypatch.setattr(demo, "count", one_more)
-    assert demo.tell(500, 0, 7) == 1
+    assert demo.tell("redis", 500, 0, 7) == 1
     assert "not blocked, though enough people reported it: never-reported" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -58,4 +58,4 @@ def test_exits_1_where_the_outcome_is_wrong(
 def test_says_in_one_line_why_the_service_did_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "ServiceProcess", functools.partial(ServiceProcess, module="tests.no_such"))
     with pytest.raises(Failed, match=r"ended with 1 .*No module named tests\.no_such$"):
-        demo.tell(500, 0, 7)
+        demo.tell("redis", 500, 0, 7)
