@@ -54,8 +54,8 @@ test: setup ## all tests but the long ones, with branch coverage
 faults: setup ## the long fault-injection tests (marked soak)
 	$(BIN)/pytest -m soak $(ARGS)
 
-bench: setup ## measure throughput and latency; results go to build/
-	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+bench: setup ## measure throughput and latency (BROKER=nats, …); results go to build/
+	$(BIN)/python -m tests.benchmarks.bench --broker $(BROKER) $(ARGS)
 
 lint: setup ## every static check; edits nothing
 	$(BIN)/ruff check

@@ -4,11 +4,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +14,12 @@ import pytest
 import redis
 
 from service.embedded import EmbeddedRedis
-from tests.contract_programs import program
+from tests.contract_programs import node_modules, program, running
 from tests.servers import missing, wait_until
 from tests.service_process import ROOT, ServiceProcess
 
-JAVASCRIPT = Path(__file__).parent / "javascript"
 LANGUAGES = ("python", "javascript", "sh")
 IMAGE = "写真/桜🌸.png"
-
-
-def node_modules() -> Path:
-    """The folder with what the JavaScript programs import, filled when it has another version or none."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        missing("node")
-    wanted = json.loads((JAVASCRIPT / "package.json").read_text())["dependencies"]
-    folder = JAVASCRIPT / "node_modules"
-
-    def installed(name: str) -> str:
-        with suppress(FileNotFoundError):
-            return str(json.loads((folder / name / "package.json").read_text())["version"])
-        return ""
-
-    if any(installed(name) != version for name, version in wanted.items()):
-        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-        done = subprocess.run(
-            ["npm", "install", *quiet],
-            check=False,
-            cwd=JAVASCRIPT,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        if done.returncode:
-            print(done.stderr)
-            missing("node")
-    return folder
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -73,21 +42,6 @@ def command(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], l
         return [*run, str(file)]
 
     return prepare
-
-
-@contextmanager
-def running(command: list[str], env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs for ever, in a process group of its own, which ends with the block."""
-    with output.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_the_programs_of_the_readme(
