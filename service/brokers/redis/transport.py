@@ -7,7 +7,6 @@ group a stream, all of the same name, and what is done is done for each.
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -19,7 +18,13 @@ from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.prometheus import RedisPrometheusMiddleware
 from redis.exceptions import RedisError
 
-from service.brokers.port import INCOMING, Figures, Handler, Options
+from service.brokers.port import (
+    INCOMING,
+    Figures,
+    Handler,
+    Options,
+    leave_restarting_to_the_watchdog,
+)
 from service.brokers.redis.errors import errors
 from service.brokers.redis.group import BODY_FIELD, Group, raw_message, take_raw_entries, together
 from service.domain.decision import Publication
@@ -69,9 +74,7 @@ class RedisTransport:
         self._dead_letter_retention = options.dead_letter_retention
         self._decision_retention = options.decision_retention
         self._handler: Handler
-        # Restarting a reader that died is the watchdog's part: FastStream's own supervisor restarts
-        # without a pause, thousands of times a second while a server answers READONLY.
-        os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
+        leave_restarting_to_the_watchdog()
         self._broker = RedisBroker(
             url,
             connection_class=connection_class(url),  # type: ignore[arg-type]  # it takes any of redis-py's

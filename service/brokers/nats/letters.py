@@ -1,0 +1,81 @@
+"""The dead letters in the stream, by their sequence numbers."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from nats.aio.client import Client
+from nats.errors import Error
+from nats.js.errors import NotFoundError
+
+from service.brokers.nats.connection import errors
+from service.brokers.nats.publishing import publish
+from service.brokers.nats.stream import STREAM, ensure_stream, next_message
+from service.domain.message import Outgoing
+from service.events.models import DEAD_LETTER_CHANNEL
+
+
+class NatsLetters:
+    """The letter box of one stream. See `port.LetterBox`."""
+
+    purge_note = ""
+
+    def __init__(self, client: Client) -> None:
+        """`client` stays the caller's to close."""
+        self._jetstream = client.jetstream()
+
+    async def count(self) -> int:
+        """See `port.LetterBox`."""
+        async with errors():
+            await ensure_stream(self._jetstream)
+            info = await self._jetstream.stream_info(STREAM, subjects_filter=DEAD_LETTER_CHANNEL)
+        return (info.state.subjects or {}).get(DEAD_LETTER_CHANNEL, 0)
+
+    async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
+        """See `port.LetterBox`."""
+        async with errors():
+            last = (await self._jetstream.stream_info(STREAM)).state.last_seq
+        sequence = 0
+        while sequence < last:
+            async with errors():
+                message = await next_message(self._jetstream, DEAD_LETTER_CHANNEL, sequence + 1)
+            if message is None or message.seq is None:
+                return
+            sequence = message.seq
+            yield str(sequence), message.data or b""
+
+    async def body(self, entry: str) -> bytes | None:
+        """See `port.LetterBox`."""
+        try:
+            async with errors():
+                message = await self._jetstream.get_msg(STREAM, seq=int(entry))
+        except Exception as error:
+            if _is_gone(error.__cause__):
+                return None
+            raise
+        return message.data or b""
+
+    async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
+        """See `port.LetterBox`."""
+        for entry in entries:
+            if await self.body(entry) is None:
+                return None
+        async with errors():
+            (position,) = await publish(self._jetstream, [message])
+        await self.remove(entries)
+        return str(position)
+
+    async def remove(self, entries: Sequence[str]) -> int:
+        """See `port.LetterBox`."""
+        removed = 0
+        async with errors():
+            for entry in entries:
+                try:
+                    removed += await self._jetstream.delete_msg(STREAM, int(entry))
+                except Error as error:
+                    if not _is_gone(error):
+                        raise
+        return removed
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    """The server's words for a message that was removed, which differ from call to call."""
+    return isinstance(error, NotFoundError) or "no message found" in str(error)

@@ -1,0 +1,67 @@
+"""What the command line does with a NATS server, outside any group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from service.brokers.nats.connection import errors
+from service.brokers.nats.publishing import publish
+from service.brokers.nats.stream import STREAM, ensure_stream
+from service.domain.errors import BrokerUnavailable
+from service.domain.message import Outgoing
+
+
+class NatsTools:
+    """Publishes, and follows subjects. See `port.Tools`."""
+
+    def __init__(self, client: Client) -> None:
+        """`client` stays the caller's to close."""
+        self._client = client
+        self._jetstream = client.jetstream()
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """See `port.Tools`."""
+        async with errors():
+            await ensure_stream(self._jetstream)
+            return [str(sequence) for sequence in await publish(self._jetstream, messages)]
+
+    @asynccontextmanager
+    async def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
+        """See `port.Tools`."""
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
+        async with errors():
+            await ensure_stream(self._jetstream)
+            subscriptions = [
+                await self._jetstream.subscribe(
+                    channel,
+                    stream=STREAM,
+                    ordered_consumer=True,
+                    config=ConsumerConfig(deliver_policy=policy),
+                    cb=arrived.put,
+                )
+                for channel in channels
+            ]
+        try:
+            yield self._messages(arrived)
+        finally:
+            if self._client.is_connected:
+                for subscription in subscriptions:
+                    await subscription.unsubscribe()
+
+    async def _messages(self, arrived: "asyncio.Queue[Msg]") -> AsyncIterator[tuple[str, str, bytes]]:
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    message = await arrived.get()
+            except TimeoutError:
+                if not self._client.is_connected:
+                    raise BrokerUnavailable("the connection was lost") from None
+                continue
+            yield message.subject, str(message.metadata.sequence.stream), message.data
