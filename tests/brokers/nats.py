@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from tests.brokers.harness import Features, Found
+from tests.brokers.loop import in_a_loop_of_its_own
 from tests.servers import free_port, missing, wait_until
 
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
@@ -151,13 +151,13 @@ class NatsHarness:
 
     def _run(self, call: Callable[[JetStreamContext], Awaitable[T]]) -> T:
         async def run() -> T:
-            client = await nats.connect(self.url, allow_reconnect=False, connect_timeout=2)
+            client = await nats.connect(self.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
             try:
                 return await call(client.jetstream())
             finally:
                 await client.close()
 
-        return _in_a_loop_of_its_own(run())
+        return in_a_loop_of_its_own(run())
 
 
 async def _kept(jetstream: JetStreamContext, channel: str) -> int:
@@ -168,7 +168,5 @@ async def _kept(jetstream: JetStreamContext, channel: str) -> int:
     return (info.state.subjects or {}).get(channel, 0)
 
 
-def _in_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
-    """Also where this thread has a loop running, that of an asynchronous test."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+async def _ignore(error: Exception) -> None:
+    """A server that isn't up yet is no news."""

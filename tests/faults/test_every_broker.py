@@ -130,9 +130,8 @@ def reports(image: str, count: int = 5) -> list[bytes]:
     ]
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # the others take it
 def test_a_decision_that_nobody_is_bound_for(site: Site) -> None:
-    if not site.harness.features.refuses_unroutable:
-        pytest.skip(f"{site.harness.name} takes what nobody is bound for")
     service = site.replica()
     site.harness.unbind(BLOCKED)
     site.harness.publish(REPORTED, reports("a"))
@@ -213,9 +212,8 @@ def test_a_hundred_thousand_reports_under_kills(site: Site) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("broker", ["redis", "nats", "rabbitmq"], indirect=True)  # what keeps anything
 def test_the_broker_is_killed_while_idle(site: Site) -> None:
-    if not site.harness.features.survives_kill:
-        pytest.skip(f"{site.harness.name}'s server keeps nothing")
     service = site.replica()
     site.harness.publish(REPORTED, reports("before"))
     site.wait_done()

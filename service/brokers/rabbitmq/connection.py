@@ -1,0 +1,50 @@
+"""How a RabbitMQ server is reached, and its errors as the one error of the broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+
+from service.domain.errors import BrokerUnavailable, Misconfigured
+
+PATIENCE = 5.0
+"""Seconds that the server may take to answer."""
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def errors() -> AsyncIterator[None]:
+    """Whatever the server or the way to it answers instead of a result is the broker being away.
+
+    But for a queue or exchange that is there with other arguments: waiting would not mend that.
+    """
+    try:
+        yield
+    except ChannelPreconditionFailed as error:
+        raise Misconfigured(
+            f"RabbitMQ has it otherwise declared than this service needs it: {error}"
+        ) from error
+    except (TimeoutError, AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"{type(error).__name__}: {str(error) or 'no answer in time'}") from error
+
+
+async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
+    """Wait for a call that might wait for ever; past that it is a TimeoutError."""
+    async with asyncio.timeout(seconds):
+        return await call
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AbstractConnection]:
+    """A connection of its own, for the command line."""
+    async with errors():
+        connection = await within(aio_pika.connect(url))
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,64 @@
+"""What the command line does with a RabbitMQ server, outside the service's queues."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+
+from service.brokers.rabbitmq.connection import errors
+from service.brokers.rabbitmq.publishing import publish
+from service.brokers.rabbitmq.topology import CHANNELS, EXCHANGE, declare
+from service.domain.errors import BrokerUnavailable, Unsupported
+from service.domain.message import Outgoing
+
+
+class RabbitmqTools:
+    """Publishes, and follows routing keys. See `port.Tools`."""
+
+    def __init__(self, connection: AbstractConnection, group: str) -> None:
+        """`connection` stays the caller's to close."""
+        self._connection = connection
+        self._group = group
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """See `port.Tools`. Positions there are none."""
+        async with errors():
+            channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            for one in CHANNELS:
+                await declare(channel, self._group, one)  # else it would be lost before the first start
+            taken = await publish(await channel.get_exchange(EXCHANGE, ensure=False), messages)
+        if not all(taken):
+            lost = messages[taken.index(False)].channel
+            raise BrokerUnavailable(f"{lost}: nobody has bound a queue to it, so RabbitMQ keeps nothing")
+        return [""] * len(messages)
+
+    @asynccontextmanager
+    async def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
+        """See `port.Tools`."""
+        if from_start:
+            raise Unsupported("RabbitMQ keeps no event that has been consumed: leave out --from-start")
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        async with errors():
+            channel = await self._connection.channel()
+            await declare(channel, self._group, CHANNELS[0])
+            queue = await channel.declare_queue(exclusive=True, auto_delete=True)
+            for one in channels:
+                await queue.bind(EXCHANGE, routing_key=one)
+            await queue.consume(arrived.put, no_ack=True)
+        yield self._messages(arrived)
+
+    async def _messages(
+        self, arrived: "asyncio.Queue[AbstractIncomingMessage]"
+    ) -> AsyncIterator[tuple[str, str, bytes]]:
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    message = await arrived.get()
+            except TimeoutError:
+                if self._connection.is_closed:
+                    raise BrokerUnavailable("the connection was lost") from None
+                continue
+            yield message.routing_key or "", message.message_id or "", message.body

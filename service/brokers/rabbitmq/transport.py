@@ -1,0 +1,246 @@
+"""RabbitMQ: reports and verdicts arrive in the group's quorum queues, decisions leave by the exchange.
+
+FastStream reads. The protocol knows no batches, so messages are gathered into micro-batches before the
+framework sees them: one pass through it a batch, not one a message.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractRobustConnection
+from aio_pika.message import IncomingMessage
+from aiormq.exceptions import AMQPError
+from faststream import AckPolicy
+from faststream.message import StreamMessage
+from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
+from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from faststream.rabbit.schemas import QueueType
+from faststream.rabbit.subscriber import RabbitSubscriber
+
+from service.brokers.micro_batches import MicroBatches
+from service.brokers.port import INCOMING, Figures, Handler, Options, leave_restarting_to_the_watchdog
+from service.brokers.rabbitmq.acks import Acks
+from service.brokers.rabbitmq.connection import errors, within
+from service.brokers.rabbitmq.publishing import CONTENT_TYPE, STRUCTURED, publish
+from service.brokers.rabbitmq.topology import (
+    CHANNELS,
+    EXCHANGE,
+    QUEUE_ARGUMENTS,
+    declare,
+    queue_name,
+)
+from service.domain.decision import Publication
+from service.domain.errors import BrokerUnavailable
+from service.domain.message import NO_HEADERS, DeadLetter, RawMessage
+from service.events.models import DEAD_LETTER_CHANNEL
+from service.events.render import dead_letter_message
+
+LANES = 2
+"""Batches of one channel that are worked on side by side."""
+DELIVERY_COUNT = "x-delivery-count"
+_OF_THE_SERVER = (DELIVERY_COUNT, "x-acquired-count", "x-death")
+POSITION_CHARACTERS = 256
+IDLE_AT_MOST = 3
+"""Looks, a second apart, at a reader that is given nothing while messages wait."""
+
+log = structlog.get_logger(__name__)
+
+
+async def _as_read(messages: list[IncomingMessage]) -> StreamMessage[Any]:
+    """FastStream's parser, in place of its own: nothing is looked into."""
+    return StreamMessage(raw_message=messages[0], body=messages)
+
+
+async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
+    """FastStream's decoder: messages as they came."""
+    messages: Any = message.body
+    return [raw_message(one) for one in messages]
+
+
+def raw_message(message: IncomingMessage) -> RawMessage:
+    """RabbitMQ gives a message no place of its own: its producer's id stands for it, or else a checksum."""
+    position = message.message_id
+    if not position or len(position) > POSITION_CHARACTERS:
+        position = sha256(message.body).hexdigest()
+    headers, deliveries = NO_HEADERS, 1
+    if message.headers:
+        deliveries = 1 + int(str(message.headers.get(DELIVERY_COUNT, 0)))
+        headers = {
+            name: _text(value) for name, value in message.headers.items() if name not in _OF_THE_SERVER
+        }
+    if message.content_type and message.content_type != STRUCTURED:
+        headers = {**headers, CONTENT_TYPE: message.content_type}
+    return RawMessage(message.routing_key or "", position, message.body, None, deliveries, headers, message)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What reads one channel."""
+
+    channel: str
+    subscriber: Any
+    batches: MicroBatches[IncomingMessage]
+    idle: int = 0
+    """How often in a row it had nothing to do while messages waited."""
+
+
+class RabbitmqTransport:
+    """The transport over RabbitMQ. See `port.Transport`."""
+
+    def __init__(self, options: Options) -> None:
+        """Nothing is connected before `start`."""
+        self._options = options
+        self._acks = Acks()
+        self._began: dict[int, float] = {}
+        self._readers: list[_Reader] = []
+        self._connection: AbstractRobustConnection
+        self._control: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+        self._handler: Handler
+        leave_restarting_to_the_watchdog()
+        self._broker = RabbitBroker(
+            options.url,
+            timeout=5.0,
+            reconnect_interval=1.0,
+            apply_types=False,
+            logger=None,
+            middlewares=(RabbitPrometheusMiddleware(registry=options.registry),) if options.registry else (),
+        )
+        exchange = RabbitExchange(EXCHANGE, type=ExchangeType.TOPIC, durable=True)
+        arguments: Any = {name: value for name, value in QUEUE_ARGUMENTS.items() if name != "x-queue-type"}
+        for channel in INCOMING:
+            subscriber: Any = self._broker.subscriber(
+                RabbitQueue(
+                    queue_name(options.group, channel),
+                    queue_type=QueueType.QUORUM,
+                    durable=True,
+                    routing_key=channel,
+                    arguments=arguments,
+                ),
+                exchange,
+                # One batch for each lane, and one to come.
+                channel=Channel(prefetch_count=(LANES + 1) * options.batch_size),
+                ack_policy=AckPolicy.MANUAL,
+                parser=_as_read,
+                decoder=_as_raw_messages,
+            )
+            subscriber(self._handle)
+            work = partial(RabbitSubscriber.consume, subscriber)
+            batches: Any = MicroBatches(work, most=options.batch_size, at_once=LANES)
+            self._readers.append(_Reader(channel, subscriber, batches))
+            subscriber.consume = batches.add
+
+    async def start(self, handler: Handler) -> None:
+        """See `port.Transport`."""
+        self._handler = handler
+        async with errors():
+            connection: Any = await within(self._broker.connect())
+            self._connection = connection
+            for channel in CHANNELS:
+                await self._declare(channel)
+            await within(self._broker.start())
+
+    async def _declare(self, channel: str) -> int:
+        """Make the group's queue of a channel if it is missing; return how much waits in it."""
+        if self._control is None or self._control.is_closed:
+            self._control = await within(self._connection.channel(publisher_confirms=False))
+        return await within(declare(self._control, self._options.group, channel))
+
+    async def _handle(self, messages: list[RawMessage]) -> None:
+        key = id(messages)
+        self._began[key] = asyncio.get_running_loop().time()
+        try:
+            await self._handler(messages)
+        finally:
+            del self._began[key]
+
+    async def revive(self) -> None:
+        """See `port.Transport`. Of a deleted queue the server tells its consumers, but not where somebody
+        made it anew at once: then messages wait beside a reader that is given none.
+        """
+        async with errors():
+            await self._declare(DEAD_LETTER_CHANNEL)
+            for reader in self._readers:
+                waiting = await self._declare(reader.channel)
+                reader.idle = reader.idle + 1 if waiting and not reader.batches.held else 0
+                if reader.idle >= IDLE_AT_MOST or not await within(_subscribed(reader.subscriber)):
+                    reader.idle = 0
+                    log.warning("reader_restarted", channel=reader.channel)
+                    await within(reader.subscriber.stop())
+                    await within(reader.subscriber.start())
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        """See `intake.ports.Source`."""
+        tags: dict[Any, list[int]] = {}
+        for message in messages:
+            tags.setdefault(message.handle.channel, []).append(message.handle.delivery_tag)
+        with suppress(AMQPError):  # a channel that breaks now has given them back
+            for channel, some in tags.items():
+                await self._acks.done(channel, some)
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """See `intake.ports.Source`."""
+        now = self._options.clock()
+        async with errors():
+            taken = await self._publish([dead_letter_message(letter, now) for letter in letters])
+        if not all(taken):
+            raise BrokerUnavailable("the queue of dead letters is not there")
+
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """See `outbox.ports.Publisher`."""
+        async with errors():
+            return await self._publish([publication.message for publication in publications])
+
+    async def _publish(self, messages: Sequence[Any]) -> list[bool]:
+        if self._exchange is None:
+            channel = await within(self._connection.channel(publisher_confirms=True, on_return_raises=True))
+            self._exchange = await channel.get_exchange(EXCHANGE, ensure=False)
+        return await publish(self._exchange, messages)
+
+    async def reclaim(self) -> None:
+        """The server itself gives back what a closed channel had in hand."""
+
+    async def tidy(self) -> None:
+        """The server itself drops what has been acked."""
+
+    async def figures(self) -> Figures:
+        """See `port.Transport`. What waits is of the group, what is in hand of this process."""
+        async with errors():
+            lag = sum([await self._declare(channel) for channel in INCOMING])
+        now = asyncio.get_running_loop().time()
+        age = max((now - began for began in self._began.values()), default=0.0)
+        return Figures(lag, sum(reader.batches.held for reader in self._readers), age)
+
+    async def stop(self, patience: float) -> None:
+        """See `port.Transport`."""
+        self._broker.config.broker_config.graceful_timeout = patience
+        with suppress(TimeoutError, AMQPError, OSError):
+            async with asyncio.timeout(patience + 0.5):
+                await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
+        for reader in self._readers:
+            reader.batches.cancel()
+        self._broker.config.broker_config.graceful_timeout = 0.1
+        with suppress(TimeoutError, AMQPError, OSError):
+            await within(self._broker.stop(), 1)
+
+
+async def _subscribed(subscriber: Any) -> bool:
+    """Whether the client holds this reader for one of the server's consumers."""
+    queue = subscriber._queue_obj  # noqa: SLF001 - FastStream has no public name for it
+    if queue is None:
+        return False
+    channel: Any = await queue.channel.get_underlay_channel()
+    return subscriber._consumer_tag in channel.consumers  # noqa: SLF001 - likewise
