@@ -1,6 +1,7 @@
 """How a RabbitMQ server is reached, and its errors as the one error of the broker."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -17,6 +18,12 @@ PATIENCE = 5.0
 T = TypeVar("T")
 
 
+def keep_quiet() -> None:
+    """The health checks say what is wrong, once; by itself the client would log each attempt."""
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @asynccontextmanager
 async def errors() -> AsyncIterator[None]:
     """Whatever the server or the way to it answers instead of a result is the broker being away.
@@ -29,7 +36,8 @@ async def errors() -> AsyncIterator[None]:
         raise Misconfigured(
             f"RabbitMQ has it otherwise declared than this service needs it: {error}"
         ) from error
-    except (TimeoutError, AMQPError, OSError) as error:
+    except (TimeoutError, AMQPError, OSError, RuntimeError) as error:
+        # RuntimeError is aio-pika's word for a connection or channel that is closed.
         raise BrokerUnavailable(f"{type(error).__name__}: {str(error) or 'no answer in time'}") from error
 
 
@@ -42,6 +50,7 @@ async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[AbstractConnection]:
     """A connection of its own, for the command line."""
+    keep_quiet()
     async with errors():
         connection = await within(aio_pika.connect(url))
     try:

@@ -27,7 +27,7 @@ from faststream.rabbit.subscriber import RabbitSubscriber
 from service.brokers.micro_batches import MicroBatches
 from service.brokers.port import INCOMING, Figures, Handler, Options, leave_restarting_to_the_watchdog
 from service.brokers.rabbitmq.acks import Acks
-from service.brokers.rabbitmq.connection import errors, within
+from service.brokers.rabbitmq.connection import errors, keep_quiet, within
 from service.brokers.rabbitmq.publishing import CONTENT_TYPE, STRUCTURED, publish
 from service.brokers.rabbitmq.topology import (
     CHANNELS,
@@ -111,6 +111,7 @@ class RabbitmqTransport:
         self._exchange: AbstractExchange | None = None
         self._handler: Handler
         leave_restarting_to_the_watchdog()
+        keep_quiet()
         self._broker = RabbitBroker(
             options.url,
             timeout=5.0,
@@ -187,7 +188,7 @@ class RabbitmqTransport:
         tags: dict[Any, list[int]] = {}
         for message in messages:
             tags.setdefault(message.handle.channel, []).append(message.handle.delivery_tag)
-        with suppress(AMQPError):  # a channel that breaks now has given them back
+        with suppress(AMQPError, RuntimeError):  # a channel that breaks now has given them back
             for channel, some in tags.items():
                 await self._acks.done(channel, some)
 
@@ -227,13 +228,13 @@ class RabbitmqTransport:
     async def stop(self, patience: float) -> None:
         """See `port.Transport`."""
         self._broker.config.broker_config.graceful_timeout = patience
-        with suppress(TimeoutError, AMQPError, OSError):
+        with suppress(TimeoutError, AMQPError, OSError, RuntimeError):
             async with asyncio.timeout(patience + 0.5):
                 await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
         for reader in self._readers:
             reader.batches.cancel()
         self._broker.config.broker_config.graceful_timeout = 0.1
-        with suppress(TimeoutError, AMQPError, OSError):
+        with suppress(TimeoutError, AMQPError, OSError, RuntimeError):
             await within(self._broker.stop(), 1)
 
 
