@@ -55,16 +55,17 @@ def _nats(url: str) -> tuple[Any, Any, dict[str, Any]]:
 
 def _other(url: str) -> tuple[Any, Any, dict[str, Any]]:
     if url.startswith("amqp"):
-        from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
+        from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
 
-        rabbit = RabbitBroker(url, logger=None)
+        # Without a prefetch it takes the whole backlog at once, and runs out of connections to its store.
+        rabbit = RabbitBroker(url, logger=None, default_channel=Channel(prefetch_count=100))
         exchange = RabbitExchange("image-moderation", type=ExchangeType.TOPIC, durable=True, declare=False)
         queue = RabbitQueue(f"{GROUP}.{CHANNEL}", durable=True, declare=False)
         subscriber: Any = rabbit.subscriber(queue, exchange)
         return rabbit, subscriber, {"exchange": exchange, "routing_key": BLOCKED}
-    from faststream.confluent import KafkaBroker
+    from faststream.kafka import KafkaBroker
 
-    kafka = KafkaBroker(url.removeprefix("kafka://"), logger=None, allow_auto_create_topics=False)
+    kafka = KafkaBroker(url.removeprefix("kafka://"), logger=None)
     return (
         kafka,
         kafka.subscriber(CHANNEL, group_id=GROUP, auto_offset_reset="earliest"),
