@@ -1,7 +1,7 @@
 """A Kafka cluster in a process of its own: librdkafka's mock, which speaks the real protocol on loopback.
 
-`python -m tests.brokers.kafka_mock` prints its address, and ends with its standard input. Everything in it goes
-with it; it keeps some 40,000 records of a partition, and makes topics of four partitions when they are asked for.
+`python -m tests.brokers.kafka_mock` prints its address, and ends with its standard input. Everything in it
+goes with it; it keeps about 5 MB of a partition, and makes topics of four partitions when they are asked for.
 """
 
 import sys
