@@ -22,10 +22,10 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup demo run test faults bench lint fmt contracts ci lock servers clean
+.PHONY: help setup demo run test faults deploy-check bench lint fmt contracts rules ci lock servers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## build .venv from the lock (costs nothing when up to date)
 
@@ -54,6 +54,9 @@ test: setup ## all tests but the long ones, with branch coverage
 faults: setup ## the long fault-injection tests (marked soak)
 	$(BIN)/pytest -m soak $(ARGS)
 
+deploy-check: setup ## what can be proven of deploy/ without a container engine or a cluster; `make test` does it too
+	$(BIN)/pytest tests/deploy $(ARGS)
+
 bench: setup ## measure throughput and latency (BROKER=nats, …); results go to build/
 	$(BIN)/python -m tests.benchmarks.bench --broker $(BROKER) $(ARGS)
 
@@ -72,6 +75,9 @@ fmt: setup ## format and fix what can be fixed by machine
 contracts: setup ## write contracts/ anew from the code
 	$(BIN)/image-moderation contracts --write
 
+rules: setup ## write the Kubernetes copy of deploy/prometheus/rules.yaml anew
+	$(BIN)/python -m tests.deploy.prometheus_rule
+
 ci: lint test ## what CI runs
 
 # Pins that still satisfy pyproject.toml stay; `make lock ARGS=--upgrade` moves them all.
@@ -83,8 +89,9 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 	@! grep -nE '://|^(--?[a-z]|#)' requirements.lock requirements-runtime.lock \
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 
-# Debian packages of the real servers that tests start by themselves, each on its own port or socket.
-SERVERS := redis-server redis-tools nats-server rabbitmq-server
+# Debian packages of the real servers that tests start by themselves, each on its own port or socket, and of the
+# programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd.
+SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd
 servers: ## install the servers the tests use (Debian, as root)
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
 	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \

@@ -30,6 +30,8 @@ HOW_TO_GET = {
     "redis-cli": "redis-cli on PATH: `make servers`",
     "nats-server": "nats-server on PATH: `make servers`",
     "rabbitmq-server": "rabbitmq-server on PATH: `make servers`",
+    "promtool": "promtool on PATH: `make servers`",
+    "systemd-analyze": "systemd-analyze on PATH: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and where it comes from."""
