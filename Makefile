@@ -22,7 +22,8 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup demo run test faults deploy-check bench lint fmt contracts rules ci lock servers clean
+.PHONY: help setup demo run gallery test faults deploy-check bench lint fmt contracts rules alerts dashboard ci lock \
+	servers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +79,13 @@ contracts: setup ## write contracts/ anew from the code
 rules: setup ## write the Kubernetes copy of deploy/prometheus/rules.yaml anew
 	$(BIN)/python -m tests.deploy.prometheus_rule
 
+alerts: ## check the alert rules and run their tests (needs promtool)
+	promtool check rules deploy/prometheus/rules.yaml
+	promtool test rules deploy/prometheus/rules_test.yaml
+
+dashboard: setup ## write the Grafana dashboard anew from its code
+	$(BIN)/python -m deploy.grafana.dashboard
+
 ci: lint test ## what CI runs
 
 # Pins that still satisfy pyproject.toml stay; `make lock ARGS=--upgrade` moves them all.
@@ -85,7 +93,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python $(BIN
 	--no-header --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: $(UV) ## write both requirements locks anew from pyproject.toml
 	$(COMPILE) --all-extras -o requirements.lock $(ARGS)
-	$(COMPILE) -c requirements.lock -o requirements-runtime.lock
+	$(COMPILE) --extra kafka --extra nats --extra rabbitmq --extra tracing \
+		-c requirements.lock -o requirements-runtime.lock
 	@! grep -nE '://|^(--?[a-z]|#)' requirements.lock requirements-runtime.lock \
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 

@@ -113,6 +113,7 @@ class App:
             await self.store.check()
             pending, oldest = await self.store.outbox_size()
             asked_at = await self.store.oldest_review()
+            breaker_open = await self.store.breaker_open()
         except StoreUnavailable as error:
             self.health.set("store", ok=False, why=str(error))
             return
@@ -120,6 +121,7 @@ class App:
         age = 0.0 if oldest is None else max(0.0, (clock() - oldest) / 1000)
         self.metrics.outbox(pending, age)
         self.metrics.review_age(0.0 if asked_at is None else max(0.0, (clock() - asked_at) / 1000))
+        self.metrics.breaker(breaker_open)
         # What only the broker's routing refuses is alerted by its own metric, and holds nothing up.
         waits = age >= OUTBOX_PATIENCE and not self.outbox.refused_since(clock() - REFUSAL_MEMORY)
         self.health.set("outbox", ok=not waits, why="decisions wait to be published")

@@ -32,6 +32,7 @@ HOW_TO_GET = {
     "rabbitmq-server": "rabbitmq-server on PATH: `make servers`",
     "promtool": "promtool on PATH: `make servers`",
     "systemd-analyze": "systemd-analyze on PATH: `make servers`",
+    "prometheus": "prometheus and promtool on PATH: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and where it comes from."""

@@ -225,6 +225,17 @@ class RedisStore:
             replies = await lua.run(self._redis, commands)
         return min((int(_score(reply)) for reply in replies if reply), default=None)
 
+    async def breaker_open(self) -> bool:
+        """Whether the last hour has had as many automatic blocks as it may have; False without a breaker.
+
+        Raises:
+            StoreUnavailable: unknown now.
+        """
+        if not self._policy.max_blocks_per_hour:
+            return False
+        async with errors():
+            return await self._room(self._clock()) == 0
+
     async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]:
         """Take decisions that are overdue. See `outbox.ports.Store`."""
         now = self._clock()

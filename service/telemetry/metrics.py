@@ -108,6 +108,9 @@ class Metrics:
             "oldest_unanswered_review_age_seconds",
             "Age of the oldest request for a review that no verdict has answered; 0 for none.",
         )
+        self._breaker = self._gauge(
+            "breaker_open", "1 while the last hour has had as many automatic blocks as it may have."
+        )
         self._lag = self._gauge(
             "intake_lag", "Messages not yet delivered to this group; NaN where the broker can't tell."
         )
@@ -182,6 +185,10 @@ class Metrics:
     def review_age(self, seconds: float) -> None:
         """Set how long the oldest request for a review has been waiting for a verdict (0 for none)."""
         self._review_age.set(seconds)
+
+    def breaker(self, is_open: bool) -> None:
+        """Set whether automatic blocks are being withheld."""
+        self._breaker.set(is_open)
 
     def ready(self, ready: bool) -> None:
         """Set whether /readyz says ok."""

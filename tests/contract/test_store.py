@@ -655,6 +655,23 @@ async def test_the_breaker_counts_an_hour_and_a_repeated_batch_once(backend: Bac
     ]
 
 
+@IN_REDIS
+async def test_whether_the_breaker_is_open_is_known(backend: Backend) -> None:
+    plain = backend.redis_store()
+    assert not await plain.breaker_open()
+    # Where a review was asked for before, no decision of the breaker's own tells.
+    backend.policy = replace(POLICY, max_blocks_per_hour=1, review_threshold=1)
+    store = backend.redis_store()
+    await store.open()
+    assert not await store.breaker_open()
+    await store.apply([report(f"user-{n}", n, image="a") for n in (1, 2, 3)])
+    assert await store.breaker_open()
+    withheld = await store.apply([report(f"user-{n}", n, image="b") for n in (1, 2, 3)])
+    assert summary(withheld) == [("b", Action.REQUEST_REVIEW, Trigger.REVIEW_THRESHOLD, 1)]
+    backend.now += 3_600_001
+    assert not await store.breaker_open()
+
+
 async def test_shadow_mode_puts_nothing_into_the_outbox(backend: Backend) -> None:
     backend.policy = replace(POLICY, shadow=True)
     store = await backend.opened()

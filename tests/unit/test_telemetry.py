@@ -24,6 +24,7 @@ from service.telemetry.server import HttpServer
 DESIGNED = (
     "batch_reports",
     "block_threshold",
+    "breaker_open",
     "build_info",
     "dead_letters_total",
     "decision_latency_seconds",
@@ -111,6 +112,7 @@ def test_what_is_told_is_shown(metrics: Metrics) -> None:
     metrics.decision("unblock", "moderator", "shadow")
     metrics.verdicts({Outcome.CLEARED: 2, Outcome.STALE: 1})
     metrics.review_age(3_600)
+    metrics.breaker(True)
     metrics.decision_latency(0.02)
     metrics.outbox(2, 1.5)
     metrics.intake(None, 3, 4.5)
@@ -124,6 +126,7 @@ def test_what_is_told_is_shown(metrics: Metrics) -> None:
     assert value(metrics, "decisions_total", decision="unblock", trigger="moderator", mode="shadow") == 1
     assert value(metrics, "verdicts_total", outcome="cleared") == 2
     assert value(metrics, "oldest_unanswered_review_age_seconds") == 3_600
+    assert value(metrics, "breaker_open") == 1
     assert value(metrics, "decision_latency_seconds_count") == 1
     assert (value(metrics, "outbox_pending"), value(metrics, "outbox_oldest_age_seconds")) == (2, 1.5)
     assert "moderation_intake_lag NaN" in metrics.render("")[0].decode()

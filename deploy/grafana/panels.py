@@ -1,0 +1,148 @@
+"""The kinds of panel and of query that the dashboard is made of."""
+
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    StackingMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, Threshold, ThresholdsMode
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+SELECTED = 'job="$job", instance=~"$instance"'
+"""What the dashboard's variables choose."""
+
+Panel = stat.Panel | timeseries.Panel | heatmap.Panel
+Steps = tuple[tuple[float, str], ...]
+"""Colours from a value on, upwards; below the first it is the colour that `_thresholds` is given."""
+
+
+def series(name: str, *matchers: str) -> str:
+    """The chosen replicas' series of one of the service's metrics."""
+    return f"moderation_{name}{{{', '.join((SELECTED, *matchers))}}}"
+
+
+def rate(name: str, *matchers: str) -> str:
+    """A counter's increase a second."""
+    return f"rate({series(name, *matchers)}[$__rate_interval])"
+
+
+def quantiles(histogram: str) -> dict[str, str]:
+    """The queries of a histogram's usual quantiles, by legend."""
+    return {
+        f"p{percent}": f"histogram_quantile({percent / 100}, sum by (le) ({rate(f'{histogram}_bucket')}))"
+        for percent in (50, 95, 99)
+    }
+
+
+def number(
+    title: str,
+    description: str,
+    expr: str,
+    unit: str,
+    *,
+    steps: Steps = (),
+    below: str = "green",
+    decimals: int | None = None,
+) -> stat.Panel:
+    """One value now, coloured by whether it is good; with the course of it behind."""
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .with_target(_query(expr, "", "A"))
+        .unit(unit)
+        .thresholds(_thresholds(steps, below))
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_mode(BigValueColorMode.VALUE if steps else BigValueColorMode.NONE)
+        .graph_mode(BigValueGraphMode.AREA)
+        .orientation(VizOrientation.AUTO)
+        .no_value("none")
+        .height(4)
+        .span(3)
+    )
+    return panel if decimals is None else panel.decimals(decimals)
+
+
+def graph(
+    title: str,
+    description: str,
+    queries: dict[str, str],
+    unit: str,
+    *,
+    steps: Steps = (),
+    stacked: bool = False,
+    span: int = 12,
+) -> timeseries.Panel:
+    """Values over time, a line each; `queries` by legend, `steps` drawn as dashed lines."""
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .min(0)
+        .line_width(1)
+        .fill_opacity(30 if stacked else 5)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(LegendDisplayMode.LIST)
+            .placement(LegendPlacement.BOTTOM)
+        )
+        .height(8)
+        .span(span)
+    )
+    for letter, (legend, expr) in zip("ABCDEF", queries.items(), strict=False):
+        panel = panel.with_target(_query(expr, legend, letter))
+    if stacked:
+        panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+    if steps:
+        panel = panel.thresholds(_thresholds(steps, "transparent")).thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        )
+    return panel
+
+
+def spread(title: str, description: str, histogram: str, unit: str) -> heatmap.Panel:
+    """How a histogram's observations are spread, over time."""
+    expr = f"sum by (le) (increase({series(f'{histogram}_bucket')}[$__rate_interval]))"
+    return (
+        heatmap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .with_target(_query(expr, "{{le}}", "A").format(PromQueryFormat.HEATMAP))
+        .calculate(False)
+        .y_axis(heatmap.YAxisConfig().unit(unit))
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .fill("dark-orange")
+            .exponent(0.5)
+            .steps(64)
+            .reverse(False)
+        )
+        .height(8)
+        .span(12)
+    )
+
+
+def _query(expr: str, legend: str, letter: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(letter).range()
+
+
+def _thresholds(steps: Steps, below: str) -> dashboard.ThresholdsConfig:
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(color=below), *(Threshold(value=value, color=color) for value, color in steps)])
+    )

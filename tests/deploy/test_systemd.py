@@ -1,0 +1,65 @@
+"""deploy/systemd: whether systemd takes the unit, and how much it leaves open."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from service.settings.model import SECRETS
+from service.settings.values import parse_duration
+from tests.deploy.commands import DEPLOY, changed, faults, installed, run
+
+UNIT = DEPLOY / "systemd" / "image-moderation.service"
+PROGRAM = "/opt/image-moderation/bin/image-moderation"
+MOST_EXPOSED = 15
+"""Tenths of systemd's points, of which 100 is wide open; 11 as written, and releases differ a little."""
+
+
+def verify_faults(unit: Path) -> str:
+    """What systemd has to say, warnings too: of a key that it doesn't know it only warns."""
+    done = run(installed("systemd-analyze"), "verify", "--man=no", unit)
+    return done.stderr + (f"exit {done.returncode}" if done.returncode else "")
+
+
+def exposure_faults(unit: Path) -> str:
+    options = ("--offline=yes", "--no-pager", f"--threshold={MOST_EXPOSED}")
+    return faults(installed("systemd-analyze"), "security", *options, unit)
+
+
+def as_if_installed(folder: Path, *edits: tuple[str, str]) -> Path:
+    """The unit with a program that this machine has, since systemd looks whether it is there."""
+    return changed(UNIT, folder / UNIT.name, [(PROGRAM, sys.executable), *edits])
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    assert verify_faults(as_if_installed(tmp_path)) == ""
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [("ProtectSystem=", "ProtectSytem="), ("Restart=on-failure", "Restart=on-failures")],
+    ids=["unknown key", "unknown value"],
+)
+def test_a_typo_is_found(edit: tuple[str, str], tmp_path: Path) -> None:
+    assert verify_faults(as_if_installed(tmp_path, edit))
+
+
+def test_little_is_left_open(tmp_path: Path) -> None:
+    assert not exposure_faults(UNIT)
+    opened = [("SystemCallFilter=@system-service", ""), ("CapabilityBoundingSet=\n", "\n")]
+    assert exposure_faults(changed(UNIT, tmp_path / UNIT.name, opened))
+
+
+def test_the_service_takes_its_settings() -> None:
+    lines = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if line[:1].isalpha())
+    assert lines["ExecStart"] == f"{PROGRAM} serve"
+    given = [
+        line.split("=")[1] for line in UNIT.read_text().splitlines() if line.startswith("Environment=MOD")
+    ]
+    assert given == ["MODERATION_BROKER_URL_FILE"]
+    assert given[0].removeprefix("MODERATION_").removesuffix("_FILE").lower() in SECRETS
+    drain = Settings.load({"MODERATION_BROKER_URL": "redis://redis"}).shutdown_timeout
+    assert parse_duration(lines["TimeoutStopSec"]) > drain + timedelta(seconds=5)
+    assert lines["RestartPreventExitStatus"] == "2", "a configuration that can't be used ends it with 2"
