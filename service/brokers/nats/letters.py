@@ -6,11 +6,13 @@ from nats.aio.client import Client
 from nats.errors import Error
 from nats.js.errors import NotFoundError
 
-from service.brokers.nats.connection import errors
+from service.brokers.nats.errors import errors
 from service.brokers.nats.publishing import publish
 from service.brokers.nats.stream import STREAM, ensure_stream, next_message
 from service.domain.message import Outgoing
 from service.events.models import DEAD_LETTER_CHANNEL
+
+GONE = ("no message found", "not found", "deleted message", "stream store EOF")
 
 
 class NatsLetters:
@@ -32,6 +34,7 @@ class NatsLetters:
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
         """See `port.LetterBox`."""
         async with errors():
+            await ensure_stream(self._jetstream)
             last = (await self._jetstream.stream_info(STREAM)).state.last_seq
         sequence = 0
         while sequence < last:
@@ -58,8 +61,10 @@ class NatsLetters:
         for entry in entries:
             if await self.body(entry) is None:
                 return None
+        # Two who resend one letter at once publish once.
+        named = message._replace(event_id=f"redriven-{entries[0]}")
         async with errors():
-            (position,) = await publish(self._jetstream, [message])
+            (position,) = await publish(self._jetstream, [named])
         await self.remove(entries)
         return str(position)
 
@@ -77,5 +82,5 @@ class NatsLetters:
 
 
 def _is_gone(error: BaseException | None) -> bool:
-    """The server's words for a message that was removed, which differ from call to call."""
-    return isinstance(error, NotFoundError) or "no message found" in str(error)
+    """The server's ways to say that a message was removed or never was, which differ from call to call."""
+    return isinstance(error, NotFoundError) or any(words in str(error) for words in GONE)

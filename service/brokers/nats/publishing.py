@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nats.js import JetStreamContext
 
-from service.brokers.nats.connection import PATIENCE
+from service.brokers.nats.errors import PATIENCE
 from service.brokers.nats.stream import STREAM
 from service.domain.message import Outgoing
 

@@ -8,11 +8,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from service.brokers.nats.connection import errors
+from service.brokers.nats.errors import errors
 from service.brokers.nats.publishing import publish
 from service.brokers.nats.stream import STREAM, ensure_stream
 from service.domain.errors import BrokerUnavailable
 from service.domain.message import Outgoing
+
+AHEAD = 1_000
+"""Messages of a followed channel that may wait to be shown."""
 
 
 class NatsTools:
@@ -34,8 +37,9 @@ class NatsTools:
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
         """See `port.Tools`."""
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        arrived: asyncio.Queue[Msg] = asyncio.Queue(AHEAD)
         policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
+        reconnects = self._client.stats["reconnects"]
         async with errors():
             await ensure_stream(self._jetstream)
             subscriptions = [
@@ -49,19 +53,22 @@ class NatsTools:
                 for channel in channels
             ]
         try:
-            yield self._messages(arrived)
+            yield self._messages(arrived, reconnects)
         finally:
             if self._client.is_connected:
                 for subscription in subscriptions:
                     await subscription.unsubscribe()
 
-    async def _messages(self, arrived: "asyncio.Queue[Msg]") -> AsyncIterator[tuple[str, str, bytes]]:
+    async def _messages(
+        self, arrived: "asyncio.Queue[Msg]", reconnects: int
+    ) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:
             try:
                 async with asyncio.timeout(1):
                     message = await arrived.get()
             except TimeoutError:
-                if not self._client.is_connected:
+                # A server that was started again knows nothing of those who followed.
+                if not self._client.is_connected or self._client.stats["reconnects"] > reconnects:
                     raise BrokerUnavailable("the connection was lost") from None
                 continue
             yield message.subject, str(message.metadata.sequence.stream), message.data

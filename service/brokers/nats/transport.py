@@ -11,98 +11,40 @@ from typing import Any
 
 import structlog
 from faststream import AckPolicy
-from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.prometheus import NatsPrometheusMiddleware
-from faststream.nats.subscriber.usecases import BatchPullStreamSubscriber
+from faststream.nats.security import NatsSecurity, NatsToken, NatsUserPassword
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig
+from nats.js.api import ConsumerConfig, ConsumerInfo
 
 from service.brokers import port
-from service.brokers.nats.connection import PATIENCE, connection_options, errors, within
+from service.brokers.nats.connection import connection_options, credentials
+from service.brokers.nats.errors import PATIENCE, errors, within
 from service.brokers.nats.publishing import publish
-from service.brokers.nats.stream import STREAM, durable_name, ensure_consumer, next_message, trim
+from service.brokers.nats.reader import POLL, Reader, as_raw_messages, as_read
+from service.brokers.nats.stream import STREAM, acked_up_to, durable_name, ensure_consumer, next_message, trim
 from service.brokers.port import INCOMING, Figures, Handler, Options
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
-from service.domain.message import NO_HEADERS, DeadLetter, RawMessage
+from service.domain.message import DeadLetter, RawMessage
 from service.events.models import REPORTED_CHANNEL
 from service.events.render import dead_letter_message
 
 LANES = 3
 """Readers of the busy channel, so that one waits for the store while another is given its messages."""
-POLL = 1.0
-"""Seconds that a reader waits for a first message."""
-GATHERING = 0.005
-"""Seconds that further messages may take to make it a batch."""
-BREATH = 0.5
-"""Seconds between attempts to read where there is nothing to read from."""
+MOST_PENDING = 20_000
+"""Messages that all replicas together may have in hand; beyond, the server gives out no more."""
 
 log = structlog.get_logger(__name__)
 
 
-class _Reader(BatchPullStreamSubscriber):
-    """FastStream's own waits for a batch to fill up; this one takes what is there."""
-
-    __slots__ = ()
-
-    async def _consume_pull(self) -> None:
-        subscription: Any = self.subscription
-        while self.running:
-            messages: list[Msg] = []
-            try:
-                messages += await subscription.fetch(1, timeout=POLL)
-                if self.pull_sub.batch_size > 1:
-                    messages += await subscription.fetch(self.pull_sub.batch_size - 1, timeout=GATHERING)
-            except TimeoutError:
-                pass
-            except asyncio.CancelledError:
-                await _give_back(messages)
-                raise
-            except Error:
-                await asyncio.sleep(BREATH)  # the watchdog says what is wrong
-            if messages and self.running:
-                await self.consume(messages)
-            else:
-                await _give_back(messages)
-
-
-async def _give_back(messages: Sequence[Msg]) -> None:
-    """Let the server deliver at once what was fetched and not begun."""
-    with suppress(Error):
-        for message in messages:
-            await message.nak()
-
-
-async def _as_read(messages: list[Msg]) -> StreamMessage[Any]:
-    """FastStream's parser, in place of its own: nothing is looked into."""
-    return StreamMessage(raw_message=messages, body=b"")
-
-
-async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
-    """FastStream's decoder: messages as they came."""
-    return [raw_message(one) for one in message.raw_message]
-
-
-def raw_message(message: Msg) -> RawMessage:
-    """What stands in the subject to answer to: `$JS.ACK.stream.durable.deliveries.sequence.number.time.left`,
-    with a domain and an account in front of the stream on newer servers.
-    """
-    parts = message.reply.split(".")
-    at = 4 if len(parts) == 9 else 6
-    headers = NO_HEADERS if message.headers is None else dict(message.headers)
-    return RawMessage(
-        message.subject,
-        parts[at + 1],
-        message.data,
-        int(parts[at + 3]) // 1_000_000,
-        int(parts[at]),
-        headers,
-        message.reply,
-    )
+def _security(url: str) -> NatsSecurity | None:
+    known = credentials(url)
+    if "token" in known:
+        return NatsToken(known["token"])
+    return NatsUserPassword(known["user"], known["password"]) if known else None
 
 
 class NatsTransport:
@@ -115,32 +57,39 @@ class NatsTransport:
             Misconfigured: the group's name can't be a durable's.
         """
         self._options = options
-        self._ack_wait = port.REDELIVER_AFTER / 1000
+        self._ack_wait = self._wait = port.REDELIVER_AFTER / 1000
         self._durables = {channel: durable_name(options.group, channel) for channel in INCOMING}
         self._in_hand: dict[str, Sequence[RawMessage]] = {}
+        self._seen: list[Exception] = []
         self._keeper: asyncio.Task[None] | None = None
         self._handler: Handler
         port.leave_restarting_to_the_watchdog()
         self._broker = NatsBroker(
-            **connection_options(options.url),
+            **connection_options(options.url, self._seen),
+            security=_security(options.url),
             apply_types=False,
             logger=None,
             middlewares=(NatsPrometheusMiddleware(registry=options.registry),) if options.registry else (),
         )
+        # A reader that died asks no more by the time its messages are due: a server that finds nobody but the
+        # dead to give them to loses count of the deliveries (2.9 does).
+        poll = min(POLL, self._ack_wait / 4)
+        self._readers: list[Reader] = []
         for channel, durable in self._durables.items():
             for _ in range(LANES if channel == REPORTED_CHANNEL else 1):
                 subscriber: Any = self._broker.subscriber(
                     channel,
                     durable=durable,
                     stream=JStream(STREAM, declare=False),
-                    pull_sub=PullSub(options.batch_size, timeout=POLL, batch=True),
+                    pull_sub=PullSub(options.batch_size, timeout=poll, batch=True),
                     config=ConsumerConfig(filter_subject=channel),
                     ack_policy=AckPolicy.MANUAL,
-                    parser=_as_read,
-                    decoder=_as_raw_messages,
+                    parser=as_read,
+                    decoder=as_raw_messages,
                 )
-                subscriber.__class__ = _Reader
+                subscriber.__class__ = Reader
                 subscriber(self._handle)
+                self._readers.append(subscriber)
 
     @property
     def _client(self) -> Client:
@@ -155,7 +104,7 @@ class NatsTransport:
     async def start(self, handler: Handler) -> None:
         """See `port.Transport`."""
         self._handler = handler
-        async with errors():
+        async with errors(self._seen):
             await within(self._broker.connect())
             for channel in INCOMING:
                 await self._ensure(channel)
@@ -163,14 +112,22 @@ class NatsTransport:
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
 
-    async def _ensure(self, channel: str) -> Any:
-        return await ensure_consumer(
+    async def _ensure(self, channel: str) -> ConsumerInfo:
+        info = await ensure_consumer(
             self._jetstream,
             channel,
             self._durables[channel],
             ack_wait=self._ack_wait,
-            most_pending=2 * LANES * self._options.batch_size,
+            most_pending=max(MOST_PENDING, 2 * LANES * self._options.batch_size),
         )
+        # Its operator may have made it with less.
+        self._wait = min(self._wait, info.config.ack_wait or self._wait)
+        return info
+
+    def _online(self) -> None:
+        """While it reconnects, the client would keep what it is told and send it late."""
+        if not self._client.is_connected:
+            raise BrokerUnavailable("not connected")
 
     async def _handle(self, messages: list[RawMessage]) -> None:
         key = messages[0].handle
@@ -183,41 +140,49 @@ class NatsTransport:
     async def _keep(self) -> None:
         """Tell the server of everything in hand that it is being worked on, so that it waits on."""
         while True:
-            await asyncio.sleep(self._ack_wait / 3)
+            await asyncio.sleep(self._wait / 3)
             with suppress(Error):
                 for messages in list(self._in_hand.values()):
                     for message in messages:
-                        await self._client.publish(message.handle, b"+WPI")
+                        if self._client.is_connected:
+                            await self._client.publish(message.handle, b"+WPI")
 
     async def revive(self) -> None:
         """See `port.Transport`. A deleted durable or stream is silence, so both are looked for."""
-        for subscriber in self._broker.subscribers:
-            tasks: list[asyncio.Task[Any]] = subscriber.tasks  # type: ignore[attr-defined]
-            if not subscriber.running or not tasks or any(task.done() for task in tasks):
-                log.warning("reader_restarted", subject=subscriber.subject.template)  # type: ignore[attr-defined]
-                async with errors():
-                    await subscriber.stop()
-                    await within(subscriber.start())
         async with errors():
+            self._online()
             for channel in INCOMING:
                 await self._ensure(channel)
+            for reader in self._readers:
+                if reader.running and reader.tasks and not any(task.done() for task in reader.tasks):
+                    continue
+                log.warning("reader_restarted", subject=reader.subject.template)
+                await reader.stop()
+                await within(reader.start())
+        refused = next((reader.refused for reader in self._readers if reader.refused), "")
+        if refused:
+            raise BrokerUnavailable(f"the server gives no messages: {refused}")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`. The server has seen all of them once it answers the flush."""
         async with errors():
+            self._online()
+            client = self._client
             for message in messages:
-                await self._client.publish(message.handle, b"+ACK")
-            await self._client.flush(timeout=int(PATIENCE))
+                await client.publish(message.handle, b"+ACK")
+            await client.flush(timeout=int(PATIENCE))
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """See `intake.ports.Source`."""
         now = self._options.clock()
         async with errors():
+            self._online()
             await publish(self._jetstream, [dead_letter_message(letter, now) for letter in letters])
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         """See `outbox.ports.Publisher`."""
         async with errors():
+            self._online()
             await publish(self._jetstream, [publication.message for publication in publications])
         return [True] * len(publications)
 
@@ -235,14 +200,13 @@ class NatsTransport:
         lag = pending = 0
         oldest = self._options.clock()
         async with errors():
-            if not self._client.is_connected:
-                raise BrokerUnavailable("not connected")
+            self._online()
             for channel in INCOMING:
                 info = await self._ensure(channel)
                 lag += info.num_pending or 0
                 pending += info.num_ack_pending or 0
                 if info.num_ack_pending:
-                    first = await next_message(self._jetstream, channel, info.ack_floor.stream_seq + 1)
+                    first = await next_message(self._jetstream, channel, acked_up_to(info) + 1)
                     if first is not None and first.time is not None:
                         oldest = min(oldest, int(first.time.timestamp() * 1000))
         age = max(0.0, (self._options.clock() - oldest) / 1000) if pending else 0.0
@@ -251,12 +215,16 @@ class NatsTransport:
     async def stop(self, patience: float) -> None:
         """See `port.Transport`."""
         self._broker.config.broker_config.graceful_timeout = patience
+        tasks = [task for reader in self._readers for task in reader.tasks]
         with suppress(TimeoutError, Error, OSError):
             async with asyncio.timeout(patience + 0.5):
-                await asyncio.gather(*(subscriber.stop() for subscriber in self._broker.subscribers))
+                await asyncio.gather(*(reader.stop() for reader in self._readers))
         if self._keeper is not None:
             self._keeper.cancel()
+            tasks.append(self._keeper)
             self._keeper = None
+        if tasks:
+            await asyncio.wait(tasks, timeout=0.5)  # they give back what they had not begun
         client: Client | None = self._broker._connection  # noqa: SLF001 - no public name for "if any"
         if client is not None:
             with suppress(TimeoutError, Error, OSError):
