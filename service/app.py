@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from service.telemetry.health import Health
 from service.telemetry.http import http_app
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import HttpServer
+from service.telemetry.tracing import Tracing, make_tracing
 from service.tools import clock, make_store
 
 OUTBOX_PATIENCE = 15.0
@@ -43,6 +45,7 @@ class App:
     outbox: Outbox
     intake: Intake
     metrics: Metrics
+    tracing: Tracing
     health: Health
     http: HttpServer
 
@@ -60,6 +63,7 @@ class App:
         finally:
             await self.http.stop()
             await close(self.store_client)
+            await asyncio.to_thread(self.tracing.stop)
 
     async def _started(self, stop: asyncio.Event) -> bool:
         """Start each part once its server is there; return False if told to stop meanwhile."""
@@ -164,6 +168,7 @@ def build(settings: Settings) -> App:
     """Join the rooms. Nothing is connected yet."""
     metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
     health = Health(on_ready=metrics.ready)
+    tracing = make_tracing(os.environ, __version__)
     store_client = connect(settings.store_address)
     retention = settings.decision_retention
     store = make_store(settings, store_client, metrics.store_call)
@@ -177,10 +182,11 @@ def build(settings: Settings) -> App:
             dead_letter_retention=milliseconds(settings.dead_letter_retention),
             decision_retention=None if retention is None else milliseconds(retention),
             registry=metrics.registry,
+            tracer_provider=tracing.provider,
         )
     )
     sink = store if settings.store_is_broker else BrokerSink(transport, store)
-    outbox = Outbox(sink=sink, store=store, metrics=metrics, clock=clock)
+    outbox = Outbox(sink=sink, store=store, metrics=metrics, tracing=tracing, clock=clock)
     intake = Intake(
         source=transport,
         store=store,
@@ -191,7 +197,7 @@ def build(settings: Settings) -> App:
         max_deliveries=settings.max_deliveries,
     )
     http = HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port)
-    return App(settings, store_client, store, transport, outbox, intake, metrics, health, http)
+    return App(settings, store_client, store, transport, outbox, intake, metrics, tracing, health, http)
 
 
 def _spare_the_collector() -> None:

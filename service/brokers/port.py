@@ -7,7 +7,8 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -51,6 +52,21 @@ class Options:
     """The same for decisions; None keeps them."""
     registry: CollectorRegistry | None = None
     """Where FastStream's own metrics go."""
+    tracer_provider: Any = None
+    """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
+
+    def middlewares(self, prometheus: Callable[..., Any], broker: str) -> tuple[Any, ...]:
+        """FastStream's middlewares for its `broker`: `prometheus` for metrics, and for spans a class that is
+        there only where tracing is installed.
+        """
+        made: list[Any] = []
+        if self.registry is not None:
+            made.append(prometheus(registry=self.registry))
+        if self.tracer_provider is not None:
+            module = import_module(f"faststream.{broker}.opentelemetry")
+            telemetry = getattr(module, f"{broker.capitalize()}TelemetryMiddleware")
+            made.append(telemetry(tracer_provider=self.tracer_provider))
+        return tuple(made)
 
 
 class Figures(NamedTuple):

@@ -119,7 +119,7 @@ def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
         given = None  # the parser says why
     if isinstance(given, dict) and "specversion" not in given and "image_id" in given:
         body = _event_of_object(given, now)
-    report = parse(RawMessage(REPORTED_CHANNEL, "", body), now, max_bytes)
+    report = parse(RawMessage(REPORTED_CHANNEL, "", body, now), now, max_bytes)
     return Outgoing(REPORTED_CHANNEL, body, key=report.image_id)
 
 

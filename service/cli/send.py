@@ -19,7 +19,7 @@ def send(
         BrokerUnavailable: it may not be published.
     """
     try:
-        parse(RawMessage(channel, "", body), clock(), settings.max_event_bytes)
+        parse(RawMessage(channel, "", body, clock()), clock(), settings.max_event_bytes)
     except Malformed as malformed:
         raise WrongCall(f"{command}: {malformed}") from None
     position = asyncio.run(_publish(settings, Outgoing(channel, body, key=image)))

@@ -79,6 +79,9 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     stamp = message.arrived
     arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
     said = event.get("time")
+    if said is None and stamp is None and (judges or event["type"] == RETRACTED):
+        # A redelivery would get another time, and so could undo what came after it.
+        raise Malformed("invalid", "time: is missing, and this broker keeps none in its place")
     time = arrived if said is None else _milliseconds(said)
     if time > now + _DAY:
         raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")

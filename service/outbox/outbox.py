@@ -6,7 +6,7 @@ import structlog
 
 from service.domain.decision import OutboxEntry, Publication
 from service.events.render import decision_message
-from service.outbox.ports import Metrics, Publisher, Sink, Store
+from service.outbox.ports import Metrics, Publisher, Sink, Store, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -14,10 +14,13 @@ log = structlog.get_logger(__name__)
 class Outbox:
     """The way of a decision to the broker."""
 
-    def __init__(self, *, sink: Sink, store: Store, metrics: Metrics, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, *, sink: Sink, store: Store, metrics: Metrics, tracing: Tracing, clock: Callable[[], int]
+    ) -> None:
         self._sink = sink
         self._store = store
         self._metrics = metrics
+        self._tracing = tracing
         self._clock = clock
         self._refused_at = 0
         # Bound once: resolving the module's logger anew costs as much as a line itself.
@@ -53,6 +56,7 @@ class Outbox:
         since = publication.entry.arrived if publication.entry.arrived is not None else decision.decided_at
         self._metrics.decision(decision.action, decision.trigger)
         self._metrics.decision_latency(max(0, now - since) / 1000)
+        self._tracing.decision(decision, publication.message.event_id, since, now)
         self._log.info(
             "decision",
             action=decision.action,

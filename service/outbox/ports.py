@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.domain.decision import OutboxEntry, Publication
+from service.domain.decision import Decision, OutboxEntry, Publication
 
 
 class Sink(Protocol):
@@ -48,6 +48,13 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: some may still be there.
         """
+
+
+class Tracing(Protocol):
+    """Where the outbox's spans go."""
+
+    def decision(self, decision: Decision, event_id: str, since: int, until: int) -> None:
+        """A decision was published and settled; from what brought it about until now, in milliseconds."""
 
 
 class Metrics(Protocol):

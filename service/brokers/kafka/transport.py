@@ -91,7 +91,7 @@ class KafkaTransport:
             consumer_only=True,
             apply_types=False,
             logger=None,
-            middlewares=(KafkaPrometheusMiddleware(registry=options.registry),) if options.registry else (),
+            middlewares=options.middlewares(KafkaPrometheusMiddleware, "kafka"),
         )
         self._readers: dict[str, Any] = {}
         session = max(port.REDELIVER_AFTER, SHORTEST_SESSION)
