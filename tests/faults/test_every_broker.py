@@ -148,14 +148,6 @@ def test_a_decision_that_nobody_is_bound_for(site: Site) -> None:
     assert {json.loads(body)["data"]["image_id"] for body in site.blocks()} == {"a", "b"}
 
 
-def test_the_trace_of_a_report_goes_through_to_its_decision(site: Site) -> None:
-    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    site.replica(MODERATION_BLOCK_THRESHOLD="1")
-    site.harness.publish(REPORTED, reports("traced", 1), {"traceparent": trace})
-    wait_until(site.blocks, "it is blocked", 20)
-    assert json.loads(site.blocks()[0])["traceparent"] == trace
-
-
 class Producer(threading.Thread):
     """Publishes at a steady rate, and takes up again at the last piece that was not confirmed."""
 

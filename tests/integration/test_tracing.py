@@ -75,7 +75,6 @@ def report(image: str) -> bytes:
         "id": "r-1",
         "source": "/gallery",
         "type": "image.reported.v1",
-        "traceparent": f"00-{TRACE}-{PARENT}-01",
         "data": {"image_id": image, "reporter_id": "user-7"},
     }
     return json.dumps(event).encode()
@@ -93,7 +92,8 @@ def test_a_reports_trace_goes_through_to_its_decision(
     with receiving() as receiver:
         env["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.url
         with ServiceProcess(tmp_path, env, timeout=40) as service:
-            broker.publish("image.reported", [report("img-42")])
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            broker.publish("image.reported", [report("img-42")], headers)
             wait_until(lambda: broker.read("image.blocked"), "it is blocked", 20)
             service.terminate()
             assert service.wait() == 0
