@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.dead_letters.selection import All, Ids, check, select
-from service.cli.output import Failed, Json, WrongCall, plain, progress, say, say_json
+from service.cli.output import Failed, Json, WrongCall, note, plain, progress, say, say_json
 from service.settings import Settings
 from service.tools import dead_letters
 
@@ -37,4 +37,6 @@ async def _purge(ids: Sequence[str] | None, everything: bool) -> tuple[list[str]
         entries = sum(len(one.entries) for one in chosen)
         with progress("purging", entries) as advance:
             await letters.purge(chosen, advance)
+        if chosen and letters.purge_note:
+            note(letters.purge_note)
         return [one.letter.id for one in chosen], missing

@@ -74,4 +74,5 @@ def _print(result: Result, *, as_json: bool) -> None:
         say_json({"redriven": result.redriven, "refused": result.refused})
         return
     for one in result.redriven:
-        say(f"{plain(one['id'])} redriven to {plain(one['channel'])} as {one['position']}")
+        place = f" as {one['position']}" if one["position"] else ""
+        say(f"{plain(one['id'])} redriven to {plain(one['channel'])}{place}")
