@@ -42,6 +42,9 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@touch $@
 	@echo "$(VENV) is ready: $(BIN)/image-moderation --help"
 
+gallery: setup ## a site with a "Report" button, the service behind it; prints the address to visit
+	$(BIN)/python -m examples.gallery $(ARGS)
+
 BROKER ?= redis
 demo: setup ## a realistic sample through the real service, checked against a count of its own (BROKER=nats, …)
 	$(BIN)/python -m tests.benchmarks.demo --broker $(BROKER) $(ARGS)

@@ -33,6 +33,7 @@ HOW_TO_GET = {
     "promtool": "promtool on PATH: `make servers`",
     "systemd-analyze": "systemd-analyze on PATH: `make servers`",
     "prometheus": "prometheus and promtool on PATH: `make servers`",
+    "chromium": "chromium on PATH: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and where it comes from."""
@@ -40,6 +41,7 @@ HOW_TO_GET = {
 _MISSING = "missing server: "
 
 KEYS_WITHOUT_TTL = {
+    "gallery.verdicts": "the example site's own record of verdicts is capped by its length",
     "image.*": "the broker's streams are trimmed by length of use, not by age",
     "moderation:reporter-key*": "losing the reporter key would start every round anew",
     "moderation:{p??}:outbox": "a decision stays until it has been published, however long that takes",

@@ -1,0 +1,180 @@
+"""Attacks a picture with fake accounts, and says in words what the service made of it and why.
+
+What is said comes from the contract's decisions alone, and where there are none, from what was sent.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from examples.gallery.broker import NotSent, send_reports
+from examples.gallery.events import Decision, Verdict, report_event
+from examples.gallery.journal import Accounts, Entry, Journal, Said
+from examples.gallery.moderation import publish
+from examples.gallery.pictures import Picture
+from examples.gallery.site import Site
+from examples.gallery.visitors import own_device
+
+MOST_ACCOUNTS = 50
+STEPS_A_WINDOW = 3
+"""A slow attack reports so often within the time in which reports count together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    picture: Picture
+    accounts: Accounts
+    device: str
+    """The origin that all of a visitor's fake accounts share, if they do."""
+
+
+def step(site: Site) -> timedelta:
+    """Between two reports of a slow attack."""
+    return site.settings.window / STEPS_A_WINDOW
+
+
+def new_attack(picture: Picture, secret: str, *, number: int, shared: bool, slow: bool) -> Attack:
+    return Attack(picture, Accounts(number, shared, slow), own_device(secret))
+
+
+def reports(attack: Attack, now: datetime, apart: timedelta) -> list[bytes]:
+    """The oldest first, as they would have come. Each account is new, each time."""
+    count, run = attack.accounts.number, uuid4().hex[:12]
+    return [
+        report_event(
+            event_id=str(uuid4()),
+            image_id=attack.picture.id,
+            reporter_id=f"fake-{run}-{number}",
+            reason="nudity",
+            at=now - (apart * (count - 1 - number) if attack.accounts.slow else timedelta()),
+            reporter_group=attack.device if attack.accounts.shared else None,
+        )
+        for number in range(count)
+    ]
+
+
+async def run(site: Site, journal: Journal, attack: Attack) -> None:
+    """Sends it and writes into the journal what comes of it; ends with a block or with silence."""
+    async with journal.lock:
+        now, apart = site.now(), step(site)
+        known = Known.of(site, attack.picture.id)
+        with site.news.subscribe() as news:
+            try:
+                await send_reports(site.client, reports(attack, now, apart))
+            except NotSent:
+                journal.add(Entry(now, "error", Said("log_not_sent")))
+                return
+            journal.add(_sent(attack, now, apart))
+            while decision := await _next_decision(news, attack.picture.id, site.settings.patience):
+                journal.add(told(decision, attack.picture, site, slow=attack.accounts.slow))
+                if decision.kind == "blocked":
+                    return
+        what = Said("log_silent", {"picture": attack.picture.id})
+        if known.blocked:
+            what = Said("log_silent_blocked")
+            journal.add(Entry(site.now(), "silent", what))
+            return
+        journal.add(Entry(site.now(), "silent", what, why_silent(attack.accounts, known, site)))
+
+
+async def clear(site: Site, journal: Journal, picture: Picture) -> None:
+    """As a moderator would; ends once the picture is shown again."""
+    async with journal.lock:
+        was_blocked = site.exhibition.blocked(picture.id) is not None
+        with site.news.subscribe() as news:
+            try:
+                await publish(site, picture.id, cleared=True)
+            except NotSent:
+                journal.add(Entry(site.now(), "error", Said("log_verdict_not_sent")))
+                return
+            why = () if was_blocked else (Said("log_cleared_open", {"immunity": site.settings.immunity}),)
+            journal.add(Entry(site.now(), "verdict", Said("log_verdict", {"picture": picture.id}), why))
+            while was_blocked:
+                decision = await _next_decision(news, picture.id, site.settings.patience)
+                if decision is None:
+                    journal.add(Entry(site.now(), "error", _unknown(site)))
+                    return
+                journal.add(told(decision, picture, site))
+                was_blocked = decision.kind != "unblocked"
+
+
+async def _next_decision(
+    news: "asyncio.Queue[Decision | Verdict]", picture_id: str, patience: timedelta
+) -> Decision | None:
+    """The next about that picture, or None if it doesn't come in time."""
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            while True:
+                event = await news.get()
+                if isinstance(event, Decision) and event.image_id == picture_id:
+                    return event
+    except TimeoutError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the site knew of a picture before an attack."""
+
+    blocked: bool
+    cleared_at: datetime | None
+    """By a moderator whose verdict still stands, however long ago."""
+
+    @classmethod
+    def of(cls, site: Site, picture_id: str) -> "Known":
+        verdict = site.exhibition.verdict(picture_id)
+        blocked = site.exhibition.blocked(picture_id) is not None
+        return cls(blocked, verdict.at if verdict and verdict.cleared else None)
+
+
+def _sent(attack: Attack, now: datetime, apart: timedelta) -> Entry:
+    accounts = attack.accounts
+    pace = Said("log_sent_fast")
+    if accounts.slow:
+        first = now - apart * (accounts.number - 1)
+        pace = Said("log_sent_slow", {"step": apart, "first": first})
+    origin = Said("log_sent_shared" if accounts.shared else "log_sent_own")
+    return Entry(now, "attack", Said("log_sent", {"n": accounts.number}), (origin, pace), accounts)
+
+
+def told(decision: Decision, picture: Picture, site: Site, *, slow: bool = False) -> Entry:
+    """A decision in words. What a decision doesn't say isn't said."""
+    counts = {}
+    if decision.distinct_reporters is not None and decision.threshold is not None:
+        counts = {"n": decision.distinct_reporters, "threshold": decision.threshold}
+    why: list[Said] = []
+    if decision.kind == "unblocked":
+        why.append(Said("log_unblocked_why", {"immunity": site.settings.immunity}))
+    elif decision.kind == "review":
+        why += [Said("log_review_why", counts)] if counts else []
+    elif not decision.automated:
+        why.append(Said("log_blocked_moderator"))
+    else:
+        why.append(Said("log_blocked_why", counts) if counts else Said("log_blocked_plain"))
+        if slow and decision.first_reported_at and decision.last_reported_at:
+            span = {"first": decision.first_reported_at, "last": decision.last_reported_at}
+            why.append(Said("log_blocked_slow", span))
+    what = Said(f"log_{decision.kind}", {"picture": picture.id, "revision": decision.revision})
+    return Entry(decision.at, decision.kind, what, tuple(why))
+
+
+def why_silent(accounts: Accounts, known: Known, site: Site) -> tuple[Said, ...]:
+    """Why no block came: the first reason that holds suffices, as it does for the service."""
+    immunity, now = site.settings.immunity, site.now()
+    threshold = site.exhibition.threshold()
+    if known.cleared_at is not None and now < known.cleared_at + immunity:
+        return (Said("log_silent_cleared", {"at": known.cleared_at, "immunity": immunity}),)
+    if accounts.shared:
+        return (Said("log_silent_shared"),)
+    if threshold is None and accounts.number < MOST_ACCOUNTS and not accounts.slow:
+        return (Said("log_silent_few", {"n": accounts.number}), _unknown(site))
+    if threshold is not None and accounts.number < threshold:
+        return (Said("log_silent_few_of", {"n": accounts.number, "threshold": threshold}),)
+    if accounts.slow:
+        return (Said("log_silent_slow", {"window": site.settings.window}),)
+    return (_unknown(site),)
+
+
+def _unknown(site: Site) -> Said:
+    return Said("log_silent_unknown", {"patience": f"{site.settings.patience.total_seconds():g}"})

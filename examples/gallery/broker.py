@@ -1,0 +1,96 @@
+"""The site's two ends at the broker: publishes reports and verdicts, follows decisions.
+
+Imports redis and the standard library.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import redis
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from examples.gallery.events import DECISIONS, FIELD, REPORTED, REVIEWED, Decision, Verdict, parse
+
+JOURNAL = "gallery.verdicts"
+"""The site's own record of its moderators' verdicts: the service trims `image.reviewed` of what is done."""
+
+_JOURNAL_LENGTH = 10_000
+_PATIENCE = 3.0  # seconds until a visitor is told that it didn't work
+_PAUSE = 0.5  # seconds between attempts to reach the broker
+
+log = logging.getLogger(__name__)
+
+
+class NotSent(Exception):
+    """The broker didn't confirm; what was to be sent may or may not have arrived, so try again."""
+
+
+def connect(url: str) -> Redis:
+    # A client that repeats commands by itself would make a visitor wait for the sum of its attempts.
+    return Redis.from_url(
+        url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
+    )
+
+
+async def send_reports(client: Redis, bodies: Sequence[bytes]) -> None:
+    """All of them, in one round trip and in one piece. Raises NotSent."""
+    await _send(client, [(REPORTED, body, None) for body in bodies])
+
+
+async def send_verdict(client: Redis, body: bytes) -> None:
+    """To the service, and to the site's own record. Raises NotSent."""
+    await _send(client, [(REVIEWED, body, None), (JOURNAL, body, _JOURNAL_LENGTH)])
+
+
+async def _send(client: Redis, entries: Sequence[tuple[str, bytes, int | None]]) -> None:
+    try:
+        async with client.pipeline(transaction=True) as pipeline:
+            for stream, body, length in entries:
+                pipeline.xadd(stream, {FIELD: body}, maxlen=length)
+            await pipeline.execute()
+    except (redis.RedisError, OSError) as error:
+        log.warning("not sent to %s: %s", entries[0][0], error)
+        raise NotSent from error
+
+
+class Follower:
+    """Reads decisions and verdicts from the beginning, and gives each to `apply`."""
+
+    def __init__(self, client: Redis, apply: Callable[[Decision | Verdict], None]) -> None:
+        self._client = client
+        self._apply = apply
+        self._positions = dict.fromkeys((*DECISIONS, REVIEWED, JOURNAL), "0")
+
+    async def catch_up(self) -> None:
+        """Until nothing is left to read, so that no page shows what has been blocked."""
+        while await self._read(block=None):
+            pass
+
+    async def follow(self) -> None:
+        """For ever. While the broker is away the site goes on with what it knows."""
+        while True:
+            try:
+                await self._read(block=1000)
+            except (redis.RedisError, OSError) as error:
+                log.warning("can't read decisions: %s", error)
+                await asyncio.sleep(_PAUSE)
+
+    async def _read(self, block: int | None) -> bool:
+        reply = await self._client.xread(cast("Any", self._positions), count=500, block=block)
+        found = cast("list[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]", reply or [])
+        events = []
+        for stream, entries in found:
+            for position, fields in entries:
+                self._positions[stream.decode()] = position.decode()
+                arrived = datetime.fromtimestamp(int(position.split(b"-")[0]) / 1000, UTC)
+                if event := parse(fields.get(FIELD.encode(), b""), arrived):
+                    events.append(event)
+        # The end would be the same in any order; but open pages tell a story, and that has one.
+        for event in sorted(events, key=lambda event: event.at):
+            self._apply(event)
+        return bool(found)

@@ -1,0 +1,91 @@
+"""What the site knows of its pictures: which are blocked, and which a moderator is asked to look at.
+
+The consumer rule of `contracts/README.md` and nothing else. Imports the standard library alone.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from examples.gallery.events import Decision, Verdict
+
+
+@dataclass(slots=True)
+class _Case:
+    """The newest of each kind that was applied."""
+
+    state: Decision | None = None
+    """Block or unblock."""
+    request: Decision | None = None
+    verdict: Verdict | None = None
+
+
+class Exhibition:
+    """Fed with events in any order, any number of times; ends the same."""
+
+    def __init__(self, picture_ids: Collection[str]) -> None:
+        """Events about other images are another site's, and passed over."""
+        self._cases = {picture_id: _Case() for picture_id in picture_ids}
+
+    def apply(self, event: Decision | Verdict) -> bool:
+        """Whether it was news."""
+        case = self._cases.get(event.image_id)
+        if case is None:
+            return False
+        if isinstance(event, Verdict):
+            return self._apply_verdict(case, event)
+        last = case.request if event.kind == "review" else case.state
+        if last is not None and event.decided_at <= last.decided_at:
+            return False
+        if event.kind == "review":
+            case.request = event
+        else:
+            case.state = event
+        return True
+
+    def _apply_verdict(self, case: _Case, verdict: Verdict) -> bool:
+        last = case.verdict
+        if last is not None:
+            older = verdict.at < last.at
+            # At the same time `upheld` stands.
+            if older or (verdict.at == last.at and (verdict.cleared or not last.cleared)):
+                return False
+        case.verdict = verdict
+        return True
+
+    def blocked(self, picture_id: str) -> Decision | None:
+        """The block in force."""
+        state = self._cases[picture_id].state
+        return state if state is not None and state.kind == "blocked" else None
+
+    def verdict(self, picture_id: str) -> Verdict | None:
+        return self._cases[picture_id].verdict
+
+    def threshold(self) -> int | None:
+        """How many distinct reporters block an image, as the latest decision said that had it."""
+        told = [
+            decision
+            for case in self._cases.values()
+            for decision in (case.state, case.request)
+            if decision is not None and decision.threshold is not None
+        ]
+        return max(told, key=lambda decision: decision.decided_at).threshold if told else None
+
+    def queue(self) -> list[Decision]:
+        """Requests that neither a later decision nor a later verdict has answered; the oldest first."""
+        open_requests = [
+            case.request for case in self._cases.values() if case.request is not None and not _answered(case)
+        ]
+        return sorted(open_requests, key=lambda request: request.decided_at)
+
+    def blocks(self) -> list[Decision]:
+        """All blocks in force, the newest first."""
+        blocks = [block for picture_id in self._cases if (block := self.blocked(picture_id)) is not None]
+        return sorted(blocks, key=lambda block: block.decided_at, reverse=True)
+
+
+def _answered(case: _Case) -> bool:
+    if case.request is None:
+        return True
+    by_decision = case.state is not None and case.state.decided_at > case.request.decided_at
+    by_verdict = case.verdict is not None and case.verdict.at >= case.request.at
+    return by_decision or by_verdict

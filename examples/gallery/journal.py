@@ -1,0 +1,66 @@
+"""What happened to a visitor's brigades, line by line, for the page and for those who have it open.
+
+Imports the standard library alone.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from examples.gallery.live import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text by its key. Of its values, times and spans become words of the reader's language."""
+
+    key: str
+    values: Mapping[str, str | int | datetime | timedelta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """How an attack looked: so many, from one device or from many, at once or far apart."""
+
+    number: int
+    shared: bool
+    slow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened, and why."""
+
+    at: datetime
+    kind: Literal["attack", "blocked", "unblocked", "review", "verdict", "silent", "error"]
+    what: Said
+    why: tuple[Said, ...] = ()
+    accounts: Accounts | None = None
+
+
+class Journal:
+    """One visitor's entries. They are numbered from 1, so that a page can go on where it was."""
+
+    _KEPT = 100
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        """Held while an attack is under way."""
+        self._entries: list[tuple[int, Entry]] = []
+        self._last = 0
+        self.news: Hub[tuple[int, Entry]] = Hub()
+
+    @property
+    def last(self) -> int:
+        return self._last
+
+    def add(self, entry: Entry) -> None:
+        self._last += 1
+        self._entries.append((self._last, entry))
+        del self._entries[: -self._KEPT]
+        self.news.publish((self._last, entry))
+
+    def entries(self, after: int = 0) -> list[tuple[int, Entry]]:
+        return [numbered for numbered in self._entries if numbered[0] > after]

@@ -1,0 +1,20 @@
+// Verdicts without leaving the page, and both lists as they change.
+import { listen, say, send } from "./live.js";
+
+const desk = document.getElementById("desk");
+
+desk.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { message, error } = await send(event.target, event.submitter);
+  say("status", message ?? "");
+  say("error", error ?? "");
+});
+
+listen("/moderation/events", {
+  desk({ html }) {
+    const focused = desk.contains(document.activeElement) ? document.activeElement : null;
+    const section = focused?.closest("section")?.getAttribute("aria-labelledby");
+    desk.innerHTML = html;
+    if (focused) (document.getElementById(focused.id) ?? document.getElementById(section))?.focus();
+  },
+});

@@ -1,0 +1,93 @@
+"""What the pages say, in English and in French, and which of the two a visitor gets.
+
+Imports the standard library, starlette and `typography`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+from starlette.requests import Request
+
+from examples.gallery.typography import typeset
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
+"""By code, each in its own words; the first is for visitors who want neither."""
+
+_COOKIE = "lang"
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+
+
+class Texts:
+    """The texts of one language."""
+
+    def __init__(self, language: str, texts: Mapping[str, str]) -> None:
+        self.language = language
+        self._texts = texts
+
+    def __call__(self, key: str, **values: object) -> str:
+        return self._texts[key].format(**values)
+
+    def known(self, prefix: str, name: str) -> str:
+        """The text for a name that comes from outside: the contract's lists are open, so it may be new."""
+        return self._texts.get(f"{prefix}_{name}", name)
+
+    def span(self, span: timedelta) -> str:
+        """In its largest unit that leaves no rest."""
+        seconds = max(round(span.total_seconds()), 1)
+        size, unit = next(one for one in _UNITS if seconds % one[0] == 0)
+        number = seconds // size
+        return self(f"{unit}_{'1' if number == 1 else 'n'}", n=number)
+
+    def moment(self, at: datetime | str) -> str:
+        """Date and time in UTC, the same in both languages."""
+        known = datetime.fromisoformat(at) if isinstance(at, str) else at
+        return known.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    def day(self, at: datetime | str) -> str:
+        return self.moment(at).partition(" ")[0]
+
+
+def load() -> dict[str, Texts]:
+    """All languages. Raises ValueError if one of them lacks a text."""
+    raw = {
+        language: tomllib.loads((files(__package__) / f"{language}.toml").read_text("utf-8"))
+        for language in LANGUAGES
+    }
+    everywhere = {key for texts in raw.values() for key in texts}
+    for language, texts in raw.items():
+        if lacking := everywhere - set(texts):
+            raise ValueError(f"{language}.toml lacks {', '.join(sorted(lacking))}")
+    return {
+        language: Texts(language, {key: typeset(text, language) for key, text in texts.items()})
+        for language, texts in raw.items()
+    }
+
+
+def language_of(request: Request) -> str:
+    """What the address asks for, else what was chosen before, else what the browser prefers."""
+    for wish in (request.query_params.get("lang", ""), request.cookies.get(_COOKIE, "")):
+        if wish in LANGUAGES:
+            return wish
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def chosen(request: Request) -> str | None:
+    """The language that the address asks for, to be remembered."""
+    wish = request.query_params.get("lang")
+    return wish if wish in LANGUAGES else None
+
+
+def preferred(header: str) -> str:
+    """The best of an Accept-Language header; of equal ones the first."""
+    best, best_quality = next(iter(LANGUAGES)), 0.0
+    for item in header.split(","):
+        tag, _, parameter = item.partition(";")
+        language = tag.strip().lower().partition("-")[0]
+        quality = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", parameter) if parameter else None
+        weight = float(quality[1]) if quality else float(not parameter)
+        if language in LANGUAGES and weight > best_quality:
+            best, best_quality = language, weight
+    return best
