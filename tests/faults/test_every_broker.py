@@ -16,7 +16,7 @@ import redis
 
 from service.embedded import EmbeddedRedis
 from tests.benchmarks.compare import differences
-from tests.benchmarks.model import Expected, Message
+from tests.benchmarks.model import Expected, Kind, Message, count
 from tests.brokers.harness import Harness
 from tests.faults.outcome import make_sample
 from tests.servers import wait_until
@@ -100,7 +100,11 @@ def site(broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path) -> Iterat
 
 
 def test_one_pass(site: Site) -> None:
-    messages, expected = make_sample()
+    messages, _ = make_sample()
+    for number, place in enumerate((0, len(messages) // 2, len(messages) + 2)):
+        # In first, middle and last place, where a batch is likeliest to stumble over it.
+        messages.insert(place, Message(b"\xff no event %d" % number, Kind.MALFORMED, "not_utf8"))
+    expected = count(messages)
     third = len(messages) // 3
     site.publish(messages[:third])  # from before the first start
     service = site.replica()
