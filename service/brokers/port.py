@@ -55,16 +55,16 @@ class Options:
     tracer_provider: Any = None
     """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
 
-    def middlewares(self, prometheus: Callable[..., Any], broker: str) -> tuple[Any, ...]:
-        """FastStream's middlewares for its `broker`: `prometheus` for metrics, and for spans a class that is
-        there only where tracing is installed.
+    def middlewares(self, prometheus: Any) -> tuple[Any, ...]:
+        """FastStream's middlewares of one broker: `prometheus`, the class for its metrics, and where tracing is
+        on the one for its spans. FastStream names both alike; the second is there only with its library.
         """
         made: list[Any] = []
         if self.registry is not None:
             made.append(prometheus(registry=self.registry))
         if self.tracer_provider is not None:
-            module = import_module(f"faststream.{broker}.opentelemetry")
-            telemetry = getattr(module, f"{broker.capitalize()}TelemetryMiddleware")
+            module = import_module(prometheus.__module__.replace(".prometheus.", ".opentelemetry."))
+            telemetry = getattr(module, prometheus.__name__.replace("Prometheus", "Telemetry"))
             made.append(telemetry(tracer_provider=self.tracer_provider))
         return tuple(made)
 

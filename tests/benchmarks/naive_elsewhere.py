@@ -63,9 +63,9 @@ def _other(url: str) -> tuple[Any, Any, dict[str, Any]]:
         queue = RabbitQueue(f"{GROUP}.{CHANNEL}", durable=True, declare=False)
         subscriber: Any = rabbit.subscriber(queue, exchange)
         return rabbit, subscriber, {"exchange": exchange, "routing_key": BLOCKED}
-    from faststream.kafka import KafkaBroker
+    from faststream.confluent import KafkaBroker
 
-    kafka = KafkaBroker(url.removeprefix("kafka://"), logger=None)
+    kafka = KafkaBroker(url.removeprefix("kafka://"), logger=None, allow_auto_create_topics=False)
     return (
         kafka,
         kafka.subscriber(CHANNEL, group_id=GROUP, auto_offset_reset="earliest"),

@@ -27,8 +27,6 @@ class Features:
     """A removed dead letter is gone for good at once."""
     trims: bool
     """The service itself removes reports that every group has acked."""
-    several_members: bool = True
-    """A reader can join while others read. Kafka's mock refuses a follower whose leader was faster."""
     loses: tuple[str, ...] = ()
     """What `Harness.lose` can take away from a running service, and the service makes anew."""
 

@@ -1,39 +1,35 @@
-"""Kafka: librdkafka's mock cluster, or with TEST_KAFKA_URL a real one."""
+"""Kafka: librdkafka's mock cluster in a process of its own, or with TEST_KAFKA_URL a real one, whose topics
+and group of this service's names are then deleted again and again.
+"""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported without saying so
 
+from service.brokers.kafka.connection import client_settings
+from service.brokers.kafka.topics import CHANNELS
 from tests.brokers.harness import Features, Found
 from tests.service_process import ROOT
 
-GROUPS = {"image.reported": "image-moderation", "image.reviewed": "image-moderation-reviewed"}
-TOPICS = (
-    "image.reported",
-    "image.reviewed",
-    "image.blocked",
-    "image.unblocked",
-    "image.review-requested",
-    "image.dead-letter",
-)
+GROUP = "image-moderation"
 PARTITIONS = 4
-SECONDS = 10
+"""Of every topic, which is what the mock gives them."""
 
 
 class KafkaHarness:
-    """See `harness.Harness`."""
+    """See `harness.Harness`. `fresh` and `restart` of the mock give another address."""
 
     name = "kafka"
     features = Features(
-        survives_kill=False,  # the mock keeps nothing, and a real one is not ours to kill
+        survives_kill=False,
         keeps_what_was_read=True,
         counts_deliveries=False,
         keeps_repeats_out=False,
@@ -42,102 +38,97 @@ class KafkaHarness:
         own_position=True,
         removes_single_letters=False,
         trims=False,
-        several_members="TEST_KAFKA_URL" in os.environ,
-        loses=(),  # nor does the mock delete a topic or a group
     )
 
     def __init__(self, place: Path) -> None:
-        self._given = os.environ.get("TEST_KAFKA_URL")
-        self._address = (self._given or "").removeprefix("kafka://")
-        self._process: subprocess.Popen[str] | None = None
+        self._real = os.environ.get("TEST_KAFKA_URL")
+        self._mock: subprocess.Popen[bytes] | None = None
+        self._url = ""
+        self._producer: Producer
+        self.fresh()
 
     @property
     def url(self) -> str:
-        return f"kafka://{self._address}"
+        return self._url
 
     def fresh(self) -> None:
-        if self._given:
-            self._empty()
+        if self._real:
+            self._url = self._real
+            self._empty(AdminClient(client_settings(self._real)))
+        else:
+            self.kill()
+            self.restart()
+        self._producer = Producer(client_settings(self._url) | {"acks": "all", "enable.idempotence": True})
+
+    def _empty(self, admin: AdminClient) -> None:
+        for deleted in (admin.delete_consumer_groups([GROUP]), admin.delete_topics(list(CHANNELS))):
+            for one in deleted.values():
+                with suppress(KafkaException):
+                    one.result(10)
+        for name in CHANNELS:
+            _make(admin, name)
+
+    def kill(self) -> None:
+        if self._mock is not None:
+            self._mock.kill()
+            self._mock.communicate()
+            self._mock = None
+
+    def restart(self) -> None:
+        if self._real:
             return
-        self.close()
-        command = [sys.executable, "-m", "tests.brokers.kafka_mock"]
-        self._process = subprocess.Popen(
-            command,
+        self._mock = subprocess.Popen(
+            [sys.executable, "-m", "tests.brokers.kafka_mock"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
         )
-        assert self._process.stdout is not None
-        self._address = self._process.stdout.readline().strip()
-        admin = AdminClient({"bootstrap.servers": self._address})
-        for topic in TOPICS:
-            admin.list_topics(topic, timeout=SECONDS)  # which makes it
-
-    def _empty(self) -> None:
-        admin = AdminClient({"bootstrap.servers": self._address})
-        for future in admin.delete_topics(list(TOPICS)).values():
-            try:
-                future.result(SECONDS)
-            except KafkaException:
-                continue  # it was not there
-        for future in admin.delete_consumer_groups(list(GROUPS.values())).values():
-            try:
-                future.result(SECONDS)
-            except KafkaException:
-                continue
-        time.sleep(1)  # a topic's name is free a moment after it was deleted
-        for future in admin.create_topics([NewTopic(topic, PARTITIONS) for topic in TOPICS]).values():
-            future.result(SECONDS)
-
-    def kill(self) -> None:
-        raise NotImplementedError("nothing would be left of it")
-
-    def restart(self) -> None:
-        raise NotImplementedError("nothing would be left of it")
+        assert self._mock.stdout is not None
+        self._url = f"kafka://{self._mock.stdout.readline().decode().strip()}"
+        asking = Producer(client_settings(self._url))
+        for name in CHANNELS:
+            asking.list_topics(name, timeout=10)  # a topic of the mock comes to be when it is asked for
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        self.kill()
 
     def publish(
         self, channel: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None = None
     ) -> None:
-        producer = Producer({"bootstrap.servers": self._address, "acks": "all", "linger.ms": 5})
-        failed: list[object] = []
+        failures: list[Any] = []
+
+        def confirmed(error: Any, message: Any) -> None:
+            if error is not None:
+                failures.append(error)
+
+        named: Any = None if headers is None else [(name, value.encode()) for name, value in headers.items()]
         for body in bodies:
-            producer.produce(
-                channel,
-                body,
-                headers={name: value.encode() for name, value in (headers or {}).items()},
-                on_delivery=lambda error, _: failed.append(error) if error else None,
-            )
-        assert producer.flush(SECONDS) == 0
-        assert not failed, failed
+            self._producer.produce(channel, body, headers=named, on_delivery=confirmed)
+        left = self._producer.flush(20)
+        assert not left, f"{left} messages were not confirmed"
+        assert not failures, failures
 
     def read(self, channel: str) -> list[Found]:
-        found: list[tuple[int, Found]] = []
-        consumer = Consumer(
-            {"bootstrap.servers": self._address, "group.id": "reader", "enable.auto.commit": False}
-        )
+        consumer = self._consumer()
         try:
-            ends = self._ends(consumer, channel)
-            consumer.assign([TopicPartition(channel, number, first) for number, (first, _) in ends.items()])
-            left = sum(last - first for first, last in ends.values())
-            deadline = time.monotonic() + SECONDS
-            while len(found) < left:
-                assert time.monotonic() < deadline, f"{channel}: {len(found)} of {left} records"
-                for record in consumer.consume(left - len(found), 0.2):
-                    assert record.error() is None, record.error()
-                    pairs: Any = record.headers() or ()
-                    headers = {name: (value or b"").decode() for name, value in pairs}
-                    found.append((record.timestamp()[1], Found(record.value() or b"", headers)))
+            found = []
+            for partition in range(PARTITIONS):
+                begin, end = consumer.get_watermark_offsets(TopicPartition(channel, partition), timeout=10)
+                if begin < end:
+                    consumer.assign([TopicPartition(channel, partition, begin)])
+                    found += _read_to(consumer, end)
         finally:
             consumer.close()
-        return [one for _, one in sorted(found, key=lambda pair: pair[0]) if one.body]
+        found.sort(key=lambda message: message.timestamp()[1])
+        return [
+            Found(
+                message.value(),
+                {name: value.decode() for name, value in message.headers() or []},
+            )
+            for message in found
+            if message.value() is not None
+        ]
 
     def unbind(self, channel: str) -> None:
         """A topic needs nobody bound."""
@@ -146,29 +137,56 @@ class KafkaHarness:
         """As above."""
 
     def waiting(self, channel: str) -> int:
-        consumer = Consumer({"bootstrap.servers": self._address, "group.id": GROUPS[channel]})
+        consumer = self._consumer()
         try:
-            ends = self._ends(consumer, channel)
-            committed = consumer.committed([TopicPartition(channel, number) for number in ends], SECONDS)
-            return sum(ends[one.partition][1] - max(one.offset, ends[one.partition][0]) for one in committed)
+            places = [TopicPartition(channel, partition) for partition in range(PARTITIONS)]
+            total = 0
+            for committed in consumer.committed(places, timeout=10):
+                begin, end = consumer.get_watermark_offsets(committed, timeout=10)
+                total += end - max(begin, committed.offset)
+            return total
         finally:
             consumer.close()
 
     def kept(self, channel: str) -> int:
-        consumer = Consumer({"bootstrap.servers": self._address, "group.id": "reader"})
+        consumer = self._consumer()
         try:
-            return sum(last - first for first, last in self._ends(consumer, channel).values())
+            places = [TopicPartition(channel, partition) for partition in range(PARTITIONS)]
+            return sum(
+                end - begin
+                for begin, end in (consumer.get_watermark_offsets(one, timeout=10) for one in places)
+            )
         finally:
             consumer.close()
 
     def lose(self, what: str) -> None:
         raise NotImplementedError(what)
 
-    def _ends(self, consumer: Consumer, channel: str) -> dict[int, tuple[int, int]]:
-        topic = consumer.list_topics(channel, SECONDS).topics[channel]
-        ends: dict[int, tuple[int, int]] = {}
-        for number in topic.partitions:
-            found = consumer.get_watermark_offsets(TopicPartition(channel, number), SECONDS)
-            assert found is not None
-            ends[number] = found
-        return ends
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            client_settings(self._url)
+            | {"group.id": GROUP, "enable.auto.commit": False, "fetch.wait.max.ms": 10}
+        )
+
+
+def _make(admin: AdminClient, name: str) -> None:
+    """A deleted topic is gone some time after the answer."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            admin.create_topics([NewTopic(name, num_partitions=PARTITIONS)])[name].result(10)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _read_to(consumer: Consumer, end: int) -> list[Any]:
+    found: list[Any] = []
+    deadline = time.monotonic() + 20
+    while not found or found[-1].offset() < end - 1:
+        found += [message for message in consumer.consume(1000, 0.05) if message.error() is None]
+        assert time.monotonic() < deadline, "the records are not all given"
+    return found

@@ -1,17 +1,25 @@
-"""A Kafka cluster in a process of its own: librdkafka's mock, which speaks the real protocol on loopback.
+"""A Kafka cluster of one broker in a process of its own: `python -m tests.brokers.kafka_mock`.
 
-`python -m tests.brokers.kafka_mock` prints its address, and ends with its standard input. Everything in it
-goes with it; it keeps about 5 MB of a partition, and makes topics of four partitions when they are asked for.
+Prints the bootstrap address, and ends with its standard input, so with its parent. It is librdkafka's mock:
+the real protocol on a real port, everything in memory, about 40,000 records a partition;
+a topic comes to be when it is asked for, with four partitions.
 """
 
 import sys
+from typing import Any
 
 from confluent_kafka import Producer
 
 
 def main() -> None:
-    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "in-memory"})
-    (broker,) = producer.list_topics(timeout=10).brokers.values()
+    """Serve until nobody holds the other end of standard input."""
+    settings: dict[str, Any] = {
+        "bootstrap.servers": "mock",
+        "test.mock.num.brokers": 1,
+    }
+    cluster = Producer(settings, logger=None)
+    brokers: Any = cluster.list_topics(timeout=10).brokers
+    broker = next(iter(brokers.values()))
     print(f"{broker.host}:{broker.port}", flush=True)
     sys.stdin.read()
 

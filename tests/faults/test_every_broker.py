@@ -180,7 +180,7 @@ class Producer(threading.Thread):
 def test_a_hundred_thousand_reports_under_kills(site: Site) -> None:
     rng = random.Random(SEED)
     messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01, images=8_000, people=4_000)
-    replicas = [site.replica() for _ in range(1 + site.harness.features.several_members)]
+    replicas = [site.replica(), site.replica()]
     producer = Producer(site, messages, rate=2_500)
     begun = time.monotonic()
     producer.start()
@@ -197,7 +197,7 @@ def test_a_hundred_thousand_reports_under_kills(site: Site) -> None:
     site.wait_done(240)
     parked = {json.loads(body)["data"]["sha256"] for body in site.letters()}
     print(
-        f"\n{site.harness.name}: {len(messages)} messages, 5 SIGKILLs of one of {len(replicas)} replicas, "
+        f"\n{site.harness.name}: {len(messages)} messages, 5 SIGKILLs of one of two replicas, "
         f"{int(site.harness.features.survives_kill)} of the broker, {time.monotonic() - begun:.1f} s: "
         f"{len(set(site.blocks()))} images blocked of {len(expected.must)}, "
         f"{site.repeats()} repeats by event id, "

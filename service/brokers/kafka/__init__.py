@@ -17,18 +17,10 @@ def make_transport(options: Options) -> KafkaTransport:
 @asynccontextmanager
 async def open_tools(url: str, group: str) -> AsyncIterator[KafkaTools]:  # noqa: ARG001 - a topic is nobody's
     """See `port.Broker`."""
-    tools = KafkaTools(url)
-    try:
-        yield tools
-    finally:
-        await tools.close()
+    yield KafkaTools(url)
 
 
 @asynccontextmanager
 async def open_letter_box(url: str, group: str) -> AsyncIterator[KafkaLetters]:  # noqa: ARG001 - as above
     """See `port.Broker`."""
-    letters = KafkaLetters(url)
-    try:
-        yield letters
-    finally:
-        await letters.close()
+    yield KafkaLetters(url)

@@ -1,61 +1,57 @@
-"""How a Kafka cluster is reached, and its errors as the one error of the broker."""
+"""How a Kafka cluster is reached, and its client's errors as the one error of the broker."""
 
-import asyncio
-import logging
-import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aiokafka.errors import KafkaError
-from faststream.kafka.security import parse_security
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from confluent_kafka import KafkaError, KafkaException
 
 from service.domain.errors import BrokerUnavailable, Misconfigured
 
-PATIENCE = 5.0
+PATIENCE = 4.0
 """Seconds that the cluster may take to answer."""
-MECHANISMS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
-
-T = TypeVar("T")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def connection_options(url: str) -> dict[str, Any]:
-    """What aiokafka's clients take for a MODERATION_BROKER_URL.
+def client_settings(url: str) -> dict[str, Any]:
+    """What every client of librdkafka takes for a MODERATION_BROKER_URL.
 
     Raises:
-        Misconfigured: its query is none that this service knows.
-    """
-    return {"bootstrap_servers": servers(url), **parse_security(security(url))}
-
-
-def servers(url: str) -> list[str]:
-    """The hosts of a MODERATION_BROKER_URL."""
-    return urlsplit(url).netloc.rpartition("@")[2].split(",")
-
-
-def security(url: str) -> BaseSecurity:
-    """The credentials and the encryption of a MODERATION_BROKER_URL, as FastStream takes them.
-
-    Raises:
-        Misconfigured: its query is none that this service knows.
+        Misconfigured: its query asks for something unknown.
     """
     parts = urlsplit(url)
-    query = parse_qs(parts.query, keep_blank_values=True)
-    mechanism = query.pop("sasl", ["PLAIN"])[0]
-    if query or mechanism not in MECHANISMS:
-        raise Misconfigured(f"MODERATION_BROKER_URL: its query takes sasl={' or '.join(MECHANISMS)} alone")
-    tls = ssl.create_default_context() if parts.scheme == "kafka+tls" else None
-    if not parts.username:
-        return BaseSecurity(ssl_context=tls, use_ssl=tls is not None)
-    username, password = unquote(parts.username), unquote(parts.password or "")
-    return MECHANISMS[mechanism](username, password, ssl_context=tls, use_ssl=tls is not None)
+    secure = parts.scheme == "kafka+tls"
+    settings: dict[str, Any] = {
+        "bootstrap.servers": parts.netloc.rpartition("@")[2],
+        "security.protocol": "ssl" if secure else "plaintext",
+        "socket.timeout.ms": 5_000,
+        "reconnect.backoff.max.ms": 1_000,
+        # Its own log would tell each attempt; the health checks say what is wrong, once.
+        "log_level": 0,
+    }
+    if secure:
+        settings["ssl.ca.location"] = "probe"  # the system's authorities, wherever it keeps them
+    mechanism = _mechanism(parts.query)
+    if parts.username:
+        settings |= {
+            "security.protocol": "sasl_ssl" if secure else "sasl_plaintext",
+            "sasl.mechanism": mechanism or "PLAIN",
+            "sasl.username": unquote(parts.username),
+            "sasl.password": unquote(parts.password or ""),
+        }
+    elif mechanism:
+        raise Misconfigured("the Kafka URL asks for SASL and has no user: kafka://user:password@host")
+    return settings
 
 
-def keep_quiet() -> None:
-    """The health checks say what is wrong, once; by itself the client would log each attempt."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+def _mechanism(query: str) -> str | None:
+    asked = parse_qsl(query, keep_blank_values=True)
+    if not asked:
+        return None
+    if [name for name, _ in asked] != ["sasl"] or asked[0][1] not in MECHANISMS:
+        raise Misconfigured(f"the Kafka URL's query takes sasl= with one of {', '.join(MECHANISMS)} alone")
+    return asked[0][1]
 
 
 @asynccontextmanager
@@ -63,11 +59,12 @@ async def errors() -> AsyncIterator[None]:
     """Whatever the cluster or the way to it answers instead of a result is the broker being away."""
     try:
         yield
-    except (TimeoutError, KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"{type(error).__name__}: {str(error) or 'no answer in time'}") from error
+    except (KafkaException, TimeoutError, OSError) as error:
+        raise BrokerUnavailable(_text(error)) from error
 
 
-async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
-    """Wait for a call that might wait for ever; past that it is a TimeoutError."""
-    async with asyncio.timeout(seconds):
-        return await call
+def _text(error: BaseException) -> str:
+    known = error.args[0] if error.args else None
+    if isinstance(known, KafkaError):
+        return f"{known.name()}: {known.str()}"
+    return f"{type(error).__name__}: {str(error) or 'no answer in time'}"

@@ -1,121 +1,124 @@
-"""The dead letters in their topic, by partition and offset.
+"""The dead letters of a topic, by partition and offset.
 
-Kafka removes no single record. A tombstone, a record with the letter's key and nothing in it, takes a letter
-off the list at once; where the topic is compacted it goes for good at the next compaction.
+A topic loses nothing on demand. A letter is removed by a tombstone: a later record of its key without a
+value, after which the cluster's compaction removes it. Until then it is known by reading to the end.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient
 
-from service.brokers.kafka.connection import connection_options, errors, keep_quiet, within
-from service.brokers.kafka.producer import Producer
-from service.brokers.kafka.topics import Topics
+from service.brokers.kafka.connection import client_settings, errors
+from service.brokers.kafka.log_reading import is_end, place_of, reading, to_the_end
+from service.brokers.kafka.publishing import Publisher
+from service.brokers.kafka.topics import Place, begins, ensure, places
+from service.domain.errors import BrokerUnavailable
 from service.domain.message import Outgoing
 from service.events.models import DEAD_LETTER_CHANNEL
+
+PAGES = 10
+"""Empty pages after which a record that should be there is missed."""
 
 
 class KafkaLetters:
     """The letter box of one cluster. See `port.LetterBox`."""
 
-    purge_note = "Kafka keeps them until its next compaction: image.dead-letter needs cleanup.policy=compact"
+    purge_note = "Kafka removes them at its next compaction: the topic needs cleanup.policy=compact"
 
     def __init__(self, url: str) -> None:
-        keep_quiet()
-        self._options = connection_options(url)
-        self._topics = Topics(self._options)
-        self._producer = Producer(self._options)
-        self._keys: dict[str, bytes] = {}
+        """Nothing is connected before it is needed.
+
+        Raises:
+            Misconfigured: the URL asks for something unknown.
+        """
+        self._settings = client_settings(url)
+        self._publisher = Publisher(self._settings)
+        self._admin = AdminClient(self._settings)
+        self._next: dict[Place, int] = {}
+        self._keys: dict[str, str] = {}
+        """The key of each entry that has no tombstone."""
+        self._entries: dict[str, set[str]] = {}
+        """The same, the other way around."""
 
     async def count(self) -> int:
-        """See `port.LetterBox`. Removed ones and tombstones count as well."""
-        async with errors():
-            consumer, partitions = await self._reader()
-            try:
-                first = await within(consumer.beginning_offsets(partitions))
-                last = await within(consumer.end_offsets(partitions))
-            finally:
-                await consumer.stop()
-        return sum(last[one] - first[one] for one in partitions)
+        """See `port.LetterBox`."""
+        await self._catch_up()
+        return len(self._keys)
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
-        """See `port.LetterBox`. Oldest first within a partition. Twice through the topic: what is removed has
-        to be known first, and bodies are too big to be kept.
-        """
-        removed: dict[bytes, int] = {}
-        async for record in self._all():
-            if record.value is None and record.key is not None:
-                removed[record.key] = record.offset
-        async for record in self._all():
-            # A key lies in one partition, so its offsets tell what came later.
-            if record.value is None or record.offset < removed.get(record.key or b"", -1):
-                continue
-            entry = f"{record.partition}:{record.offset}"
-            self._keys[entry] = record.key or b""
-            yield entry, record.value
+        """See `port.LetterBox`. Oldest first where the topic has one partition, else within each."""
+        await self._catch_up()
+        async with errors():
+            async for message in to_the_end(self._settings, await self._begins()):
+                entry = _entry(message)
+                if entry in self._keys:
+                    yield entry, _body(message)
 
     async def body(self, entry: str) -> bytes | None:
         """See `port.LetterBox`."""
+        await self._catch_up()
+        if entry not in self._keys:
+            return None
         partition, _, offset = entry.partition(":")
-        where = TopicPartition(DEAD_LETTER_CHANNEL, int(partition))
-        async with errors():
-            consumer, _ = await self._reader()
-            try:
-                consumer.seek(where, int(offset))
-                record = await within(consumer.getone(where))
-            finally:
-                await consumer.stop()
-        body: bytes | None = record.value
-        return body if record.offset == int(offset) else None
+        begin = {(DEAD_LETTER_CHANNEL, int(partition)): int(offset)}
+        async with errors(), reading(self._settings, begin, page=1) as pages:
+            for _ in range(PAGES):
+                for message in await anext(pages):
+                    # Another one: compaction has been quicker, and there is a copy further on.
+                    return _body(message) if not is_end(message) and _entry(message) == entry else None
+        raise BrokerUnavailable("the dead letter was not given in time")
 
     async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
         """See `port.LetterBox`."""
+        await self._catch_up()
+        if any(entry not in self._keys for entry in entries):
+            return None
         async with errors():
-            (where,) = await self._producer.publish([message])
+            (position,) = await self._publisher.publish([message])
         await self.remove(entries)
-        return f"{where.partition}:{where.offset}"
+        return position
 
     async def remove(self, entries: Sequence[str]) -> int:
-        """See `port.LetterBox`."""
-        keys = list(dict.fromkeys(self._keys[entry] for entry in entries))
+        """See `port.LetterBox`. All copies of a letter go at once, for they have one key."""
+        await self._catch_up()
+        found = [entry for entry in entries if self._keys.get(entry)]
+        keys = dict.fromkeys(self._keys[entry] for entry in found)
+        tombstones = [Outgoing(DEAD_LETTER_CHANNEL, b"", key=key) for key in keys]
         async with errors():
-            await self._producer.publish([(DEAD_LETTER_CHANNEL, key) for key in keys])
-        return len(entries)
+            await self._publisher.publish(tombstones, tombstones=True)
+        return len(found)
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._producer.close()
-        await self._topics.close()
-
-    async def _reader(self) -> tuple[AIOKafkaConsumer, list[TopicPartition]]:
-        await self._topics.ensure()
-        partitions = await self._topics.partitions(DEAD_LETTER_CHANNEL)
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
-        try:
-            await within(consumer.start())
-        except BaseException:
-            await consumer.stop()
-            raise
-        consumer.assign(partitions)
-        return consumer, partitions
-
-    async def _all(self) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    async def _catch_up(self) -> None:
+        """Read what has come since the last time. The bodies are not kept: they may be many and large."""
         async with errors():
-            consumer, partitions = await self._reader()
-        try:
-            async with errors():
-                await within(consumer.seek_to_beginning(*partitions))
-                ends = await within(consumer.end_offsets(partitions))
-                left = {one for one in partitions if await within(consumer.position(one)) < ends[one]}
-            while left:
-                async with errors():
-                    found = await consumer.getmany(*left, timeout_ms=1000)
-                    if not found:
-                        await self._topics.partitions()  # proves that the cluster is there
-                for records in found.values():
-                    for record in records:
-                        yield record
-                async with errors():
-                    left = {one for one in left if await within(consumer.position(one)) < ends[one]}
-        finally:
-            await consumer.stop()
+            begin = await self._begins() | self._next
+            async for message in to_the_end(self._settings, begin):
+                self._note(message)
+
+    async def _begins(self) -> dict[Place, int]:
+        await asyncio.to_thread(ensure, self._admin, [DEAD_LETTER_CHANNEL])
+        found = await asyncio.to_thread(places, self._admin, [DEAD_LETTER_CHANNEL])
+        return await asyncio.to_thread(begins, self._admin, found)
+
+    def _note(self, message: Message) -> None:
+        offset: int = message.offset()  # type: ignore[assignment]  # what was read has one
+        self._next[place_of(message)] = offset + 1
+        raw = message.key()
+        key = raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else ""
+        if message.value() is None:
+            for entry in self._entries.pop(key, ()):
+                del self._keys[entry]
+        else:
+            entry = _entry(message)
+            self._keys[entry] = key
+            self._entries.setdefault(key, set()).add(entry)
+
+
+def _entry(message: Message) -> str:
+    return f"{message.partition()}:{message.offset()}"
+
+
+def _body(message: Message) -> bytes:
+    return message.value() or b""

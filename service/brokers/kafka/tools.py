@@ -1,60 +1,71 @@
-"""What the command line does with a Kafka cluster, outside any group."""
+"""What the command line does with a Kafka cluster, outside any consumer group."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer
+from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient
 
-from service.brokers.kafka.connection import connection_options, errors, keep_quiet, within
-from service.brokers.kafka.producer import Producer
-from service.brokers.kafka.topics import Topics
+from service.brokers.kafka.connection import client_settings, errors
+from service.brokers.kafka.log_reading import is_end, place_of, reading
+from service.brokers.kafka.publishing import Publisher
+from service.brokers.kafka.topics import begins, ends, ensure, places
 from service.domain.message import Outgoing
+
+ASK_AFTER = 5
+"""Empty pages after which the cluster is asked whether it is still there: the client would wait for ever."""
 
 
 class KafkaTools:
     """Publishes, and follows topics. See `port.Tools`."""
 
     def __init__(self, url: str) -> None:
-        keep_quiet()
-        self._options = connection_options(url)
-        self._topics = Topics(self._options)
-        self._producer = Producer(self._options)
+        """Nothing is connected before it is needed.
+
+        Raises:
+            Misconfigured: the URL asks for something unknown.
+        """
+        self._settings = client_settings(url)
+        self._publisher = Publisher(self._settings)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         """See `port.Tools`."""
+        admin = AdminClient(self._settings)
         async with errors():
-            await self._topics.ensure()
-            return [f"{where.partition}:{where.offset}" for where in await self._producer.publish(messages)]
+            await asyncio.to_thread(ensure, admin, {message.channel for message in messages})
+            return await self._publisher.publish(messages)
 
     @asynccontextmanager
     async def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
         """See `port.Tools`."""
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
-        try:
-            async with errors():
-                await self._topics.ensure()
-                partitions = await self._topics.partitions(*channels)
-                await within(consumer.start())
-                consumer.assign(partitions)
-                seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
-                await within(seek(*partitions))
-            yield self._records(consumer)
-        finally:
-            await consumer.stop()
+        admin = AdminClient(self._settings)
+        async with errors():
+            await asyncio.to_thread(ensure, admin, channels)
+            found = await asyncio.to_thread(places, admin, channels)
+            # Asked for now, and not left to the client, which would ask when it first reads.
+            begin = await asyncio.to_thread(begins if from_start else ends, admin, found)
+        async with reading(self._settings, begin) as pages:
+            yield self._messages(admin, channels, pages)
 
-    async def _records(self, consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[str, str, bytes]]:
+    async def _messages(
+        self, admin: AdminClient, channels: Sequence[str], pages: AsyncIterator[list[Message]]
+    ) -> AsyncIterator[tuple[str, str, bytes]]:
+        empty = 0
         while True:
             async with errors():
-                found = await consumer.getmany(timeout_ms=1000)
-                if not found:
-                    await self._topics.partitions()  # proves that the cluster is there
-            for records in found.values():
-                for record in records:
-                    yield record.topic, f"{record.partition}:{record.offset}", record.value or b""
+                page = [message for message in await anext(pages) if not is_end(message)]
+                page.sort(key=lambda message: message.timestamp()[1])  # as far as partitions allow
+                empty = 0 if page else empty + 1
+                if empty >= ASK_AFTER:
+                    await asyncio.to_thread(places, admin, channels)
+                    empty = 0
+            for message in page:
+                channel, partition = place_of(message)
+                yield channel, f"{partition}:{message.offset()}", _body(message)
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._producer.close()
-        await self._topics.close()
+
+def _body(message: Message) -> bytes:
+    return message.value() or b""

@@ -1,15 +1,15 @@
-"""The cluster's topics and the group's offsets, seen through one administrative connection."""
+"""The topics: made where they are missing, and how far each partition reaches."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import structlog
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
-from aiokafka.structs import OffsetAndMetadata
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
+    AdminClient,
+    NewTopic,
+    OffsetSpec,
+)
 
-from service.brokers.kafka.connection import within
+from service.brokers.kafka.connection import PATIENCE
 from service.domain.errors import BrokerUnavailable
 from service.events.models import (
     BLOCKED_CHANNEL,
@@ -20,7 +20,7 @@ from service.events.models import (
     UNBLOCKED_CHANNEL,
 )
 
-TOPICS = (
+CHANNELS = (
     REPORTED_CHANNEL,
     REVIEWED_CHANNEL,
     BLOCKED_CHANNEL,
@@ -28,81 +28,87 @@ TOPICS = (
     REVIEW_CHANNEL,
     DEAD_LETTER_CHANNEL,
 )
-SUFFIXES = {REPORTED_CHANNEL: "", REVIEWED_CHANNEL: "-reviewed"}
-"""What makes a consumer group's name of the configured one, for each topic that is read: members of one group
-that read different topics would wait for each other at every change."""
-UNKNOWN_TOPIC = 3
-AS_THE_CLUSTER_SAYS = -1
 
-log = structlog.get_logger(__name__)
+Place = tuple[str, int]
+"""A topic and one of its partitions."""
 
 
-class Topics:
-    """One connection, made when first used. Errors are aiokafka's."""
+def ensure(admin: AdminClient, names: Iterable[str], letters_kept: int | None = None) -> None:
+    """Make the topics that are missing, as the cluster makes topics by default. It blocks.
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        """`options` are those of `connection.connection_options`."""
-        self._options = options
-        self._admin: AIOKafkaAdminClient | None = None
+    That of the dead letters has one partition, so that they keep their order, and is compacted, which is
+    how single ones are removed; `letters_kept` is for how many milliseconds.
 
-    async def ensure(self) -> None:
-        """Make the topics that are missing, with the cluster's defaults.
-
-        Raises:
-            BrokerUnavailable: one is missing, and the cluster lets only its operator make it.
-        """
-        missing = [
-            topic["topic"] for topic in await self._describe(TOPICS) if topic["error_code"] == UNKNOWN_TOPIC
-        ]
-        if not missing:
-            return
-        admin = await self._connected()
+    Raises:
+        BrokerUnavailable: the operator must make one.
+        KafkaException: the cluster is away.
+    """
+    missing = [name for name in names if _is_missing(admin, name)]
+    if not missing:
+        return
+    wanted = [_new(name, letters_kept) for name in missing]
+    for name, made in admin.create_topics(wanted, request_timeout=PATIENCE).items():
         try:
-            answer = await within(
-                admin.create_topics(
-                    [NewTopic(name, AS_THE_CLUSTER_SAYS, AS_THE_CLUSTER_SAYS) for name in missing]
-                )
-            )
-        except TopicAlreadyExistsError:
-            return
-        refused = [f"{name} ({why or code})" for name, code, why, *_ in answer.topic_errors if code]
-        if refused:
-            raise BrokerUnavailable(f"topics are missing and can't be made: {', '.join(refused)}")
-        log.info("topics_created", topics=missing)
+            made.result(PATIENCE + 1)
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            raise BrokerUnavailable(
+                f"the topic {name} is missing and could not be made: {error.args[0].str()}"
+            ) from error
 
-    async def partitions(self, *topics: str) -> list[TopicPartition]:
-        """Every partition of these topics."""
-        return [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in await self._describe(topics)
-            for partition in topic["partitions"]
-        ]
 
-    async def committed(
-        self, group: str, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What a group has committed, of those of the partitions that it has committed anything of."""
-        admin = await self._connected()
-        offsets = await within(admin.list_consumer_group_offsets(group, partitions=list(partitions)))
-        return {partition: found for partition, found in offsets.items() if found.offset >= 0}
+def _is_missing(admin: AdminClient, name: str) -> bool:
+    # Asked one by one, for a large cluster has thousands that are none of this service's business.
+    error = admin.list_topics(name, timeout=PATIENCE).topics[name].error
+    if error is not None and error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(error)
+    return error is not None
 
-    async def close(self) -> None:
-        """Close the connection; it is made anew when used again."""
-        if self._admin is not None:
-            admin, self._admin = self._admin, None
-            await admin.close()
 
-    async def _connected(self) -> AIOKafkaAdminClient:
-        if self._admin is None:
-            admin = AIOKafkaAdminClient(**self._options)
-            try:
-                await within(admin.start())
-            except BaseException:
-                await admin.close()
-                raise
-            self._admin = admin
-        return self._admin
+def _new(name: str, letters_kept: int | None) -> NewTopic:
+    if name != DEAD_LETTER_CHANNEL:
+        return NewTopic(name)
+    config = {"cleanup.policy": "compact"}
+    if letters_kept is not None:
+        config = {"cleanup.policy": "compact,delete", "retention.ms": str(letters_kept)}
+    return NewTopic(name, num_partitions=1, config=config)
 
-    async def _describe(self, topics: Sequence[str]) -> list[Any]:
-        admin = await self._connected()
-        return await within(admin.describe_topics(list(topics)))
+
+def places(admin: AdminClient, names: Sequence[str]) -> list[Place]:
+    """Return every partition of the topics. It blocks, and raises KafkaException."""
+    found: list[Place] = []
+    for name in names:
+        topic = admin.list_topics(name, timeout=PATIENCE).topics[name]
+        if topic.error is not None:
+            raise KafkaException(topic.error)
+        found += [(name, partition) for partition in sorted(topic.partitions)]
+    return found
+
+
+def begins(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
+    """Return the first offset of each partition. As `ends`."""
+    return _offsets(admin, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+
+def ends(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
+    """Return the offset after the last one of each partition, whose leader has answered.
+
+    It blocks, and raises KafkaException.
+    """
+    return _offsets(admin, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(admin: AdminClient, wanted: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
+    asked = {TopicPartition(*place): spec for place in wanted}
+    if not asked:
+        return {}
+    answers = admin.list_offsets(asked, request_timeout=PATIENCE)
+    found = {
+        (one.topic, one.partition): answer.result(PATIENCE + 1).offset for one, answer in answers.items()
+    }
+    if min(found.values()) < 0:
+        # Where a leader doesn't answer the client gives no error but an offset that is none.
+        raise TimeoutError("the leader of a partition does not answer")
+    return found

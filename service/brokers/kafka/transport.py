@@ -1,66 +1,56 @@
-"""Kafka: reports and verdicts arrive on topics, read by a consumer group; decisions leave on topics.
+"""Kafka: reports and verdicts arrive on topics through a consumer group, decisions leave on topics.
 
-FastStream reads, one consumer a topic and one batch at a time: the client fetches ahead in the background,
-and Kafka shares the work out by partitions, so that more replicas, not more readers, make it faster.
+FastStream reads, as one member of the group for both topics. Nothing is parsed here. What the group is told
+is in `assignment`.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalGenerationError,
-    IllegalStateError,
-    KafkaError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
-from aiokafka.structs import OffsetAndMetadata
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
-from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from faststream.confluent import KafkaBroker
+from faststream.confluent.helpers import ConfluentFastConfig
+from faststream.confluent.prometheus import KafkaPrometheusMiddleware
 from faststream.message import StreamMessage
 
 from service.brokers import port
-from service.brokers.kafka.attempts import Attempts
-from service.brokers.kafka.connection import (
-    connection_options,
-    errors,
-    keep_quiet,
-    security,
-    servers,
-    within,
-)
-from service.brokers.kafka.producer import Producer
-from service.brokers.kafka.topics import SUFFIXES, Topics
+from service.brokers.kafka.assignment import Assignment, Batch
+from service.brokers.kafka.connection import client_settings, errors
+from service.brokers.kafka.publishing import Publisher
+from service.brokers.kafka.reader import Reader
+from service.brokers.kafka.topics import CHANNELS, ends, ensure
 from service.brokers.port import INCOMING, Figures, Handler, Options
 from service.domain.decision import Publication
+from service.domain.errors import BrokerUnavailable
 from service.domain.message import NO_HEADERS, DeadLetter, RawMessage
 from service.events.render import dead_letter_message
 
-POLL = 0.5
-"""Seconds that a reader waits for records."""
-JOINING = 15.0
-"""Seconds that a group may take to let a new member in."""
 SHORTEST_SESSION = 6_000
-"""Milliseconds: brokers refuse a shorter one."""
-NEVER = 2**31 - 1
-"""Milliseconds: as long as a batch may be in hand, for the store may be away for days."""
-LOST = (
-    CommitFailedError,
-    IllegalGenerationError,
-    IllegalStateError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
-"""The partition is another's by now: it is given the messages again, and they change nothing."""
+"""Milliseconds; a broker refuses less unless its operator says otherwise."""
+PREFETCHED_KILOBYTES = 16_384
+"""What the client reads ahead."""
+LARGEST_LETTER = 900_000
+"""Bytes; a broker refuses more than a megabyte unless its operator says otherwise."""
+CLOSING = 1.0
+"""Seconds that closing may take beyond the patience of `stop`."""
 
 log = structlog.get_logger(__name__)
+
+
+async def _as_read(batch: Batch) -> StreamMessage[Any]:
+    """FastStream's parser, in place of its own: nothing is looked into."""
+    return StreamMessage(raw_message=batch, body=b"")
+
+
+async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
+    """FastStream's decoder: messages as they came."""
+    batch: Batch = message.raw_message
+    return batch.raw
 
 
 class KafkaTransport:
@@ -70,188 +60,144 @@ class KafkaTransport:
         """Nothing is connected before `start`.
 
         Raises:
-            Misconfigured: the URL's query is none that this service knows.
+            Misconfigured: the URL asks for something unknown.
         """
-        keep_quiet()
-        port.leave_restarting_to_the_watchdog()
         self._options = options
-        connection = connection_options(options.url)
-        self._topics = Topics(connection)
-        self._producer = Producer(connection)
-        self._in_hand: dict[str, tuple[int, int]] = {}
-        self._groups = {channel: options.group + SUFFIXES[channel] for channel in INCOMING}
-        self._attempts = {
-            channel: Attempts(self._topics, group, partial(self._consumer, channel))
-            for channel, group in self._groups.items()
-        }
+        settings = client_settings(options.url)
+        self._publisher = Publisher(settings)
+        self._assignment = Assignment()
         self._handler: Handler
+        port.leave_restarting_to_the_watchdog()
         self._broker = KafkaBroker(
-            servers(options.url),
-            security=security(options.url),
-            consumer_only=True,
+            settings["bootstrap.servers"],
+            config=settings,  # type: ignore[arg-type]  # a dictionary with the keys of theirs
+            client_id=options.consumer,
+            allow_auto_create_topics=False,
             apply_types=False,
             logger=None,
-            middlewares=options.middlewares(KafkaPrometheusMiddleware, "kafka"),
+            middlewares=options.middlewares(KafkaPrometheusMiddleware),
         )
-        self._readers: dict[str, Any] = {}
+        # What a consumer alone understands goes past the broker's producer.
+        self._broker.config.broker_config.builder.config = ConfluentFastConfig(  # type: ignore[attr-defined]
+            bootstrap_servers=settings["bootstrap.servers"],
+            client_id=options.consumer,
+            allow_auto_create_topics=False,
+            config=settings  # type: ignore[arg-type]  # as above
+            | {
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "queued.max.messages.kbytes": PREFETCHED_KILOBYTES,
+                "fetch.queue.backoff.ms": 10,  # with the client's default it is empty for most of a second
+                "on_commit": self._assignment.committed,
+            },
+        )
         session = max(port.REDELIVER_AFTER, SHORTEST_SESSION)
-        for channel in INCOMING:
-            reader: Any = self._broker.subscriber(
-                channel,
-                group_id=self._groups[channel],
-                batch=True,
-                max_records=options.batch_size,
-                batch_timeout_ms=int(POLL * 1000),
-                auto_offset_reset="earliest",
-                session_timeout_ms=session,
-                heartbeat_interval_ms=session // 5,
-                max_poll_interval_ms=NEVER,
-                listener=self._attempts[channel],
-                ack_policy=AckPolicy.MANUAL,
-                parser=_as_read,
-                decoder=self._as_raw_messages,
-            )
-            reader(self._handle)
-            self._readers[channel] = reader
-
-    def _consumer(self, channel: str) -> Any:
-        """The reader's consumer, None while it has none."""
-        return self._readers[channel].consumer
-
-    async def _as_raw_messages(self, message: StreamMessage[Any]) -> list[RawMessage]:
-        """FastStream's decoder: records as they came."""
-        return [self._raw_message(record) for record in message.raw_message]
-
-    def _raw_message(self, record: ConsumerRecord[bytes, bytes]) -> RawMessage:
-        partition = TopicPartition(record.topic, record.partition)
-        headers = NO_HEADERS
-        if record.headers:
-            headers = {name: value.decode(errors="backslashreplace") for name, value in record.headers}
-        return RawMessage(
-            record.topic,
-            f"{record.partition}:{record.offset}",
-            record.value or b"",
-            record.timestamp if record.timestamp > 0 else None,
-            self._attempts[record.topic].deliveries(partition, record.offset),
-            headers,
-            (partition, record.offset),
+        reader: Any = self._broker.subscriber(
+            *INCOMING,
+            group_id=options.group,
+            batch=True,
+            max_records=options.batch_size,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=session,
+            heartbeat_interval_ms=session // 3,
+            fetch_max_bytes=PREFETCHED_KILOBYTES * 1024,
+            on_assign=self._assignment.assigned,
+            on_revoke=self._assignment.revoked,
+            on_lost=self._assignment.lost,
+            ack_policy=AckPolicy.MANUAL,
+            parser=_as_read,
+            decoder=_as_raw_messages,
         )
+        reader.__class__ = Reader
+        self._reader: Reader = reader
+        self._reader.prepare(self._assignment)
+        self._reader(self._handle)
+
+    @property
+    def _admin(self) -> AdminClient:
+        return self._broker.config.broker_config.admin.client
 
     async def start(self, handler: Handler) -> None:
         """See `port.Transport`."""
         self._handler = handler
         async with errors():
-            await self._topics.ensure()
-            await within(self._broker.connect())
-            await asyncio.gather(*(self._start_reader(channel) for channel in INCOMING))
-
-    async def _start_reader(self, channel: str) -> None:
-        reader = self._readers[channel]
-        if reader.running:
-            await within(reader.stop())
-        # A group takes some seconds to settle.
-        await within(reader.start(), JOINING)
+            await self._broker.connect()
+            await asyncio.to_thread(ensure, self._admin, CHANNELS, self._options.dead_letter_retention)
+            await self._broker.start()
 
     async def _handle(self, messages: list[RawMessage]) -> None:
-        channel = messages[0].channel
-        oldest = min(message.arrived or self._options.clock() for message in messages)
-        self._in_hand[channel] = (len(messages), oldest)
-        try:
-            await self._handler(messages)
-        finally:
-            del self._in_hand[channel]
+        await self._handler(messages)
 
     async def revive(self) -> None:
-        """See `port.Transport`."""
+        """See `port.Transport`. A deleted topic is silence, so the topics are looked for."""
         async with errors():
-            await self._topics.ensure()
-            for channel, reader in self._readers.items():
-                tasks: list[asyncio.Task[Any]] = reader.tasks
-                if not reader.running or not tasks or any(task.done() for task in tasks):
-                    log.warning("reader_restarted", channel=channel)
-                    await self._start_reader(channel)
+            await asyncio.to_thread(ensure, self._admin, INCOMING)
+            if not self._reader.running or any(task.done() for task in self._reader.tasks):
+                log.warning("reader_restarted")
+                await self._reader.stop()
+                await self._reader.start()
+        if not self._assignment.joined:
+            raise BrokerUnavailable("the group has not given this process its partitions yet")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
-        """See `intake.ports.Source`: commits the offsets after the last message of each partition."""
-        ends: dict[TopicPartition, int] = {}
+        """See `intake.ports.Source`. Committed with the next poll, at most a tenth of a second later.
+
+        A partition that is no longer this process's has given its messages to another already.
+        """
         for message in messages:
-            partition, offset = message.handle
-            ends[partition] = max(offset + 1, ends.get(partition, 0))
-        attempts = self._attempts[messages[0].channel]
-        for partition in ends:
-            attempts.progress(partition)
-        consumer = self._consumer(messages[0].channel)
-        if consumer is None:
-            return
-        async with errors():
-            try:
-                await within(
-                    consumer.commit(
-                        {partition: OffsetAndMetadata(end, "") for partition, end in ends.items()}
-                    )
-                )
-            except LOST as error:
-                log.info("partition_lost", why=type(error).__name__, messages=len(messages))
+            ledger, offset = message.handle
+            ledger.done(offset)
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
-        """See `intake.ports.Source`."""
+        """See `intake.ports.Source`. Headers that would make a letter too large for the broker stay out."""
         now = self._options.clock()
+        messages = [dead_letter_message(letter, now) for letter in letters]
+        for at, message in enumerate(messages):
+            if len(message.body) > LARGEST_LETTER:
+                letter = letters[at]
+                bare = letter._replace(message=letter.message._replace(headers=NO_HEADERS))
+                messages[at] = dead_letter_message(bare, now)
         async with errors():
-            await self._producer.publish([dead_letter_message(letter, now) for letter in letters])
+            await self._publisher.publish(messages)
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         """See `outbox.ports.Publisher`."""
         async with errors():
-            await self._producer.publish([publication.message for publication in publications])
+            await self._publisher.publish([publication.message for publication in publications])
         return [True] * len(publications)
 
     async def reclaim(self) -> None:
-        """The group gives a dead member's partitions to others by itself."""
+        """The group itself gives a dead member's partitions to others."""
 
     async def tidy(self) -> None:
-        """Kafka removes records by the topic's retention."""
+        """The topics' retention removes what is old."""
 
     async def figures(self) -> Figures:
-        """See `port.Transport`. What waits is of the whole group, what is in hand of this process."""
+        """See `port.Transport`. Of the partitions that this process has: together the replicas show all."""
+        ledgers = list(self._assignment.ledgers.values())
         async with errors():
-            waiting = sum([await self._waiting(channel) for channel in INCOMING])
-        pending = sum(count for count, _ in self._in_hand.values())
-        oldest = min((since for _, since in self._in_hand.values()), default=None)
+            if ledgers:
+                places = [ledger.place for ledger in ledgers]
+                end = await asyncio.to_thread(ends, self._admin, places)
+            else:
+                end = {}
+                await asyncio.to_thread(ensure, self._admin, INCOMING)
+        lag = sum(max(0, end[one.place] - one.next) for one in ledgers if one.next is not None)
+        pending = [list(ledger.pending.values()) for ledger in ledgers]
+        oldest = min((times[0] for times in pending if times and times[0] is not None), default=None)
         age = 0.0 if oldest is None else max(0.0, (self._options.clock() - oldest) / 1000)
-        return Figures(max(0, waiting - pending), pending, age)
-
-    async def _waiting(self, channel: str) -> int:
-        """Records of a topic that the group has not committed."""
-        consumer = self._consumer(channel)
-        if consumer is None:
-            return 0
-        partitions = await self._topics.partitions(channel)
-        committed = await self._topics.committed(self._groups[channel], partitions)
-        first = await within(consumer.beginning_offsets(partitions))
-        last = await within(consumer.end_offsets(partitions))
-        done = {one: committed[one].offset if one in committed else 0 for one in partitions}
-        return sum(max(0, last[one] - max(first[one], done[one])) for one in partitions)
+        return Figures(lag, sum(map(len, pending)), age)
 
     async def stop(self, patience: float) -> None:
         """See `port.Transport`."""
-        self._broker.config.broker_config.graceful_timeout = patience
-        for attempts in self._attempts.values():
-            with suppress(KafkaError, TimeoutError):
-                await within(attempts.give_up(), 1)
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(patience + 0.5):
-                await asyncio.gather(*(reader.stop() for reader in self._readers.values()))
-        for channel in INCOMING:
-            if (consumer := self._consumer(channel)) is not None:
-                with suppress(KafkaError, OSError, TimeoutError):
-                    await within(consumer.stop(), 1)
+        try:
+            async with asyncio.timeout(patience):
+                await self._reader.finish()
+        except TimeoutError:
+            log.warning("drain_incomplete", error="batches in hand were given up")
+            self._reader.give_up()
         self._broker.config.broker_config.graceful_timeout = 0.1
-        with suppress(KafkaError, OSError, TimeoutError):
-            await within(self._broker.stop(), 1)
-        await self._producer.close()
-        await self._topics.close()
-
-
-async def _as_read(records: Any) -> StreamMessage[Any]:
-    """FastStream's parser, in place of its own: nothing is looked into."""
-    return StreamMessage(raw_message=records, body=[])
+        with suppress(TimeoutError, KafkaException):
+            async with asyncio.timeout(CLOSING):
+                await self._broker.stop()

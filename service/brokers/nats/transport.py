@@ -69,7 +69,7 @@ class NatsTransport:
             security=_security(options.url),
             apply_types=False,
             logger=None,
-            middlewares=options.middlewares(NatsPrometheusMiddleware, "nats"),
+            middlewares=options.middlewares(NatsPrometheusMiddleware),
         )
         # A reader that died asks no more by the time its messages are due: a server that finds nobody but the
         # dead to give them to loses count of the deliveries (2.9 does).

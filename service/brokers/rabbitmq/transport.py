@@ -118,7 +118,7 @@ class RabbitmqTransport:
             reconnect_interval=1.0,
             apply_types=False,
             logger=None,
-            middlewares=options.middlewares(RabbitPrometheusMiddleware, "rabbit"),
+            middlewares=options.middlewares(RabbitPrometheusMiddleware),
         )
         exchange = RabbitExchange(EXCHANGE, type=ExchangeType.TOPIC, durable=True)
         arguments: Any = {name: value for name, value in QUEUE_ARGUMENTS.items() if name != "x-queue-type"}

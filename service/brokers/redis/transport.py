@@ -82,7 +82,7 @@ class RedisTransport:
             socket_connect_timeout=SOCKET_TIMEOUT,
             apply_types=False,
             logger=None,  # type: ignore[arg-type]  # none: the health checks say what is wrong, once
-            middlewares=options.middlewares(RedisPrometheusMiddleware, "redis"),
+            middlewares=options.middlewares(RedisPrometheusMiddleware),
             protocol="redis",
         )
         self._consumers: list[tuple[Group, str]] = []
