@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -38,6 +38,13 @@ class MicroBatches(Generic[T]):
         return len(self._waiting) + self._working
 
     async def _run(self) -> None:
+        try:
+            await self._work_off()
+        finally:
+            # At once: a callback comes a moment later, in which `add` would count on a worker that is gone.
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _work_off(self) -> None:
         while self._waiting:
             if len(self._waiting) < self._most:
                 await asyncio.sleep(GATHERING)
@@ -49,6 +56,10 @@ class MicroBatches(Generic[T]):
                 await self._work(batch)
             finally:
                 self._working -= len(batch)
+
+    def keep(self, chosen: Callable[[list[T]], list[T]]) -> None:
+        """Give up what waits and isn't chosen."""
+        self._waiting = chosen(self._waiting)
 
     def cancel(self) -> None:
         """Give up what waits and what is worked on."""

@@ -61,3 +61,37 @@ async def test_cancelling_gives_up_what_waits_and_what_is_worked_on() -> None:
     world.micro.cancel()
     await wait_until_async(lambda: world.micro.held == 0, "nothing is left")
     assert world.batches == [[1]]
+
+
+async def test_what_is_not_chosen_is_given_up() -> None:
+    given: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def work(batch: list[int]) -> None:
+        given.append(batch)
+        await gate.wait()
+
+    batches = MicroBatches(work, most=1, at_once=1)
+    for number in (1, 2, 3, 4):
+        await batches.add(number)
+    await asyncio.sleep(0.05)
+    batches.keep(lambda waiting: [number for number in waiting if number != 3])
+    assert batches.held == 3
+    gate.set()
+    await asyncio.sleep(0.05)
+    assert given == [[1], [2], [4]]
+
+
+async def test_one_that_comes_as_the_last_worker_ends_is_not_left_lying() -> None:
+    given: list[list[int]] = []
+
+    async def work(batch: list[int]) -> None:
+        given.append(batch)
+        if batch == [1]:
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, batches.add(2))
+            await asyncio.sleep(0)
+
+    batches = MicroBatches(work, most=1, at_once=1)
+    await batches.add(1)
+    await asyncio.sleep(0.05)
+    assert given == [[1], [2]]

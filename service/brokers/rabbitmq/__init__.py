@@ -26,4 +26,8 @@ async def open_tools(url: str, group: str) -> AsyncIterator[RabbitmqTools]:
 async def open_letter_box(url: str, group: str) -> AsyncIterator[RabbitmqLetters]:
     """See `port.Broker`. What was looked at goes back into the queue when the box is closed."""
     async with connected(url) as connection:
-        yield RabbitmqLetters(connection, group)
+        box = RabbitmqLetters(connection, group)
+        try:
+            yield box
+        finally:
+            await box.close()

@@ -10,6 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
+from service.brokers.rabbitmq.properties import read_leniently
 from service.domain.errors import BrokerUnavailable, Misconfigured
 
 PATIENCE = 5.0
@@ -18,8 +19,12 @@ PATIENCE = 5.0
 T = TypeVar("T")
 
 
-def keep_quiet() -> None:
-    """The health checks say what is wrong, once; by itself the client would log each attempt."""
+def prepare_client() -> None:
+    """The health checks say what is wrong, once; by itself the client would log each attempt.
+
+    And no property of a message may break its connection.
+    """
+    read_leniently()
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -38,7 +43,8 @@ async def errors() -> AsyncIterator[None]:
         ) from error
     except (TimeoutError, AMQPError, OSError, RuntimeError) as error:
         # RuntimeError is aio-pika's word for a connection or channel that is closed.
-        raise BrokerUnavailable(f"{type(error).__name__}: {str(error) or 'no answer in time'}") from error
+        why = "no answer in time" if isinstance(error, TimeoutError) else " ".join(str(error).split())
+        raise BrokerUnavailable(f"{type(error).__name__}: {why}") from error
 
 
 async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
@@ -50,7 +56,7 @@ async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[AbstractConnection]:
     """A connection of its own, for the command line."""
-    keep_quiet()
+    prepare_client()
     async with errors():
         connection = await within(aio_pika.connect(url))
     try:

@@ -1,12 +1,15 @@
 """The dead letters in the group's queue, by their delivery tags.
 
 Looking means taking without acking: as long as the box is open the letters are not there for anybody else.
-What was not removed goes back when it is closed.
+What was not removed goes back when it is closed, in order; where the connection is lost RabbitMQ orders it
+anew.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aiormq.exceptions import AMQPError
 
 from service.brokers.rabbitmq.connection import errors
 from service.brokers.rabbitmq.publishing import publish
@@ -80,3 +83,9 @@ class RabbitmqLetters:
             for message in held:
                 await message.ack()
         return len(held)
+
+    async def close(self) -> None:
+        """Give back what was looked at. Without a connection the server does that by itself."""
+        with suppress(AMQPError, OSError, RuntimeError):
+            for message in self._held.values():
+                await message.nack()

@@ -58,7 +58,8 @@ class RabbitmqTools:
                 async with asyncio.timeout(1):
                     message = await arrived.get()
             except TimeoutError:
-                if self._connection.is_closed:
+                # Its `is_closed` says whether this side has closed it.
+                if not self._connection.connected.is_set():
                     raise BrokerUnavailable("the connection was lost") from None
                 continue
             yield message.routing_key or "", message.message_id or "", message.body

@@ -8,9 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -27,8 +25,9 @@ from faststream.rabbit.subscriber import RabbitSubscriber
 from service.brokers.micro_batches import MicroBatches
 from service.brokers.port import INCOMING, Figures, Handler, Options, leave_restarting_to_the_watchdog
 from service.brokers.rabbitmq.acks import Acks
-from service.brokers.rabbitmq.connection import errors, keep_quiet, within
-from service.brokers.rabbitmq.publishing import CONTENT_TYPE, STRUCTURED, publish
+from service.brokers.rabbitmq.connection import errors, prepare_client, within
+from service.brokers.rabbitmq.messages import answerable, channel_of, raw_message
+from service.brokers.rabbitmq.publishing import publish
 from service.brokers.rabbitmq.topology import (
     CHANNELS,
     EXCHANGE,
@@ -38,17 +37,16 @@ from service.brokers.rabbitmq.topology import (
 )
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
-from service.domain.message import NO_HEADERS, DeadLetter, RawMessage
+from service.domain.message import DeadLetter, RawMessage
 from service.events.models import DEAD_LETTER_CHANNEL
 from service.events.render import dead_letter_message
 
 LANES = 2
 """Batches of one channel that are worked on side by side."""
-DELIVERY_COUNT = "x-delivery-count"
-_OF_THE_SERVER = (DELIVERY_COUNT, "x-acquired-count", "x-death")
-POSITION_CHARACTERS = 256
 IDLE_AT_MOST = 3
 """Looks, a second apart, at a reader that is given nothing while messages wait."""
+RESTART_LOOK = 0.05
+"""Seconds between looks at a reader that is being restarted."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,26 +62,15 @@ async def _as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
     return [raw_message(one) for one in messages]
 
 
-def raw_message(message: IncomingMessage) -> RawMessage:
-    """RabbitMQ gives a message no place of its own: its producer's id stands for it, or else a checksum."""
-    position = message.message_id
-    if not position or len(position) > POSITION_CHARACTERS:
-        position = sha256(message.body).hexdigest()
-    headers, deliveries = NO_HEADERS, 1
-    if message.headers:
-        deliveries = 1 + int(str(message.headers.get(DELIVERY_COUNT, 0)))
-        headers = {
-            name: _text(value) for name, value in message.headers.items() if name not in _OF_THE_SERVER
-        }
-    if message.content_type and message.content_type != STRUCTURED:
-        headers = {**headers, CONTENT_TYPE: message.content_type}
-    return RawMessage(message.routing_key or "", position, message.body, None, deliveries, headers, message)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+async def _work(subscriber: RabbitSubscriber, messages: list[IncomingMessage]) -> None:
+    """Give a batch to FastStream. While a reader starts anew, that would swallow it, unacked; and what is
+    never acked holds up all later acks.
+    """
+    while not subscriber.running:  # noqa: ASYNC110 - FastStream tells nobody when that changes
+        await asyncio.sleep(RESTART_LOOK)
+    batch: Any = answerable(messages)
+    if batch:
+        await RabbitSubscriber.consume(subscriber, batch)
 
 
 @dataclass(slots=True)
@@ -95,6 +82,10 @@ class _Reader:
     batches: MicroBatches[IncomingMessage]
     idle: int = 0
     """How often in a row it had nothing to do while messages waited."""
+    lost: bool = False
+    """Whether the last look found it without a consumer. Once is no reason to restart it: after a lost
+    connection the client itself is at it.
+    """
 
 
 class RabbitmqTransport:
@@ -111,11 +102,13 @@ class RabbitmqTransport:
         self._exchange: AbstractExchange | None = None
         self._handler: Handler
         leave_restarting_to_the_watchdog()
-        keep_quiet()
+        prepare_client()
         self._broker = RabbitBroker(
             options.url,
             timeout=5.0,
             reconnect_interval=1.0,
+            # A reader is restarted beside the batches it has in hand; `stop` has a patience of its own.
+            graceful_timeout=0.1,
             apply_types=False,
             logger=None,
             middlewares=options.middlewares(RabbitPrometheusMiddleware),
@@ -139,7 +132,7 @@ class RabbitmqTransport:
                 decoder=_as_raw_messages,
             )
             subscriber(self._handle)
-            work = partial(RabbitSubscriber.consume, subscriber)
+            work = partial(_work, subscriber)
             batches: Any = MicroBatches(work, most=options.batch_size, at_once=LANES)
             self._readers.append(_Reader(channel, subscriber, batches))
             subscriber.consume = batches.add
@@ -152,6 +145,8 @@ class RabbitmqTransport:
             self._connection = connection
             for channel in CHANNELS:
                 await self._declare(channel)
+            for reader in self._readers:
+                await within(reader.subscriber.stop())  # what an earlier call may have left half started
             await within(self._broker.start())
 
     async def _declare(self, channel: str) -> int:
@@ -172,22 +167,30 @@ class RabbitmqTransport:
         """See `port.Transport`. Of a deleted queue the server tells its consumers, but not where somebody
         made it anew at once: then messages wait beside a reader that is given none.
         """
+        for reader in self._readers:
+            # While the store is away they would pile up with every new connection.
+            reader.batches.keep(answerable)
         async with errors():
             await self._declare(DEAD_LETTER_CHANNEL)
             for reader in self._readers:
                 waiting = await self._declare(reader.channel)
                 reader.idle = reader.idle + 1 if waiting and not reader.batches.held else 0
-                if reader.idle >= IDLE_AT_MOST or not await within(_subscribed(reader.subscriber)):
+                was_lost, reader.lost = reader.lost, not await within(_subscribed(reader.subscriber))
+                if reader.idle >= IDLE_AT_MOST or (reader.lost and was_lost):
                     reader.idle = 0
                     log.warning("reader_restarted", channel=reader.channel)
                     await within(reader.subscriber.stop())
                     await within(reader.subscriber.start())
+                    reader.lost = False
+        if any(reader.lost for reader in self._readers):
+            raise BrokerUnavailable("a reader has lost its queue, or is about to be given it again")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`."""
         tags: dict[Any, list[int]] = {}
         for message in messages:
-            tags.setdefault(message.handle.channel, []).append(message.handle.delivery_tag)
+            if channel := channel_of(message.handle):
+                tags.setdefault(channel, []).append(message.handle.delivery_tag)
         with suppress(AMQPError, RuntimeError):  # a channel that breaks now has given them back
             for channel, some in tags.items():
                 await self._acks.done(channel, some)
@@ -239,9 +242,9 @@ class RabbitmqTransport:
 
 
 async def _subscribed(subscriber: Any) -> bool:
-    """Whether the client holds this reader for one of the server's consumers."""
+    """Whether this reader runs, and the client holds it for one of the server's consumers."""
     queue = subscriber._queue_obj  # noqa: SLF001 - FastStream has no public name for it
-    if queue is None:
+    if queue is None or not subscriber.running:
         return False
     channel: Any = await queue.channel.get_underlay_channel()
     return subscriber._consumer_tag in channel.consumers  # noqa: SLF001 - likewise
