@@ -56,8 +56,8 @@ class Options:
     """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
 
     def middlewares(self, prometheus: Any) -> tuple[Any, ...]:
-        """FastStream's middlewares of one broker: `prometheus`, the class for its metrics, and where tracing is
-        on the one for its spans. FastStream names both alike; the second is there only with its library.
+        """FastStream's middlewares of one broker: `prometheus`, the class for its metrics, and where tracing
+        is on the one for its spans. FastStream names both alike; the second is there only with its library.
         """
         made: list[Any] = []
         if self.registry is not None:
