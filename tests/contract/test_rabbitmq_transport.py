@@ -178,6 +178,21 @@ async def test_a_reader_that_starts_anew_swallows_nothing(world: World) -> None:
     assert sorted(set(replica.bodies())) == sorted(numbered(300))
 
 
+async def test_a_queue_deleted_while_the_store_is_away_is_read_on(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(5))
+    replica = await world.replica(gate=False)
+    await received(replica, 5)
+    await asyncio.to_thread(world.harness.lose, "queue")
+    await revived(replica)
+    await asyncio.to_thread(world.harness.publish, REPORTED, numbered(300, "after"))
+    await revived(replica)
+    replica.gate.set()
+    await wait_until_async(
+        lambda: set(replica.bodies()) >= set(numbered(300, "after")), "what comes after is read", PATIENCE
+    )
+    await world.nothing_waits()
+
+
 async def test_acks_in_bulk_leave_out_what_is_not_done(world: World) -> None:
     world.harness.publish(REPORTED, numbered(200))
     replica = await world.replica(gate=False)

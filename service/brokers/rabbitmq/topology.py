@@ -3,6 +3,7 @@
 from typing import Any
 
 from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from service.events.models import DEAD_LETTER_CHANNEL, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
@@ -23,6 +24,18 @@ QUEUE_ARGUMENTS: dict[str, str | int] = {
 def queue_name(group: str, channel: str) -> str:
     """The group's queue of a channel."""
     return f"{group}.{channel}"
+
+
+async def count(channel: AbstractChannel, group: str, of: str) -> int | None:
+    """Return how much waits in the group's queue of a channel; None where there is no such queue, and then
+    AMQP has closed this channel. Errors are aio-pika's.
+    """
+    protocol = await channel.get_underlay_channel()
+    try:
+        answer = await protocol.queue_declare(queue_name(group, of), passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    return answer.message_count or 0
 
 
 async def declare(channel: AbstractChannel, group: str, of: str) -> int:

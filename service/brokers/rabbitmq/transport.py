@@ -7,7 +7,6 @@ framework sees them: one pass through it a batch, not one a message.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,10 +27,12 @@ from service.brokers.rabbitmq.acks import Acks
 from service.brokers.rabbitmq.connection import errors, prepare_client, within
 from service.brokers.rabbitmq.messages import answerable, channel_of, raw_message
 from service.brokers.rabbitmq.publishing import publish
+from service.brokers.rabbitmq.reader import Reader
 from service.brokers.rabbitmq.topology import (
     CHANNELS,
     EXCHANGE,
     QUEUE_ARGUMENTS,
+    count,
     declare,
     queue_name,
 )
@@ -73,21 +74,6 @@ async def _work(subscriber: RabbitSubscriber, messages: list[IncomingMessage]) -
         await RabbitSubscriber.consume(subscriber, batch)
 
 
-@dataclass(slots=True)
-class _Reader:
-    """What reads one channel."""
-
-    channel: str
-    subscriber: Any
-    batches: MicroBatches[IncomingMessage]
-    idle: int = 0
-    """How often in a row it had nothing to do while messages waited."""
-    lost: bool = False
-    """Whether the last look found it without a consumer. Once is no reason to restart it: after a lost
-    connection the client itself is at it.
-    """
-
-
 class RabbitmqTransport:
     """The transport over RabbitMQ. See `port.Transport`."""
 
@@ -96,7 +82,9 @@ class RabbitmqTransport:
         self._options = options
         self._acks = Acks()
         self._began: dict[int, float] = {}
-        self._readers: list[_Reader] = []
+        self._readers: list[Reader] = []
+        # One batch for each lane, and one to come.
+        self._prefetch = (LANES + 1) * options.batch_size
         self._connection: AbstractRobustConnection
         self._control: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -125,8 +113,7 @@ class RabbitmqTransport:
                     arguments=arguments,
                 ),
                 exchange,
-                # One batch for each lane, and one to come.
-                channel=Channel(prefetch_count=(LANES + 1) * options.batch_size),
+                channel=Channel(prefetch_count=self._prefetch),
                 ack_policy=AckPolicy.MANUAL,
                 parser=_as_read,
                 decoder=_as_raw_messages,
@@ -134,7 +121,7 @@ class RabbitmqTransport:
             subscriber(self._handle)
             work = partial(_work, subscriber)
             batches: Any = MicroBatches(work, most=options.batch_size, at_once=LANES)
-            self._readers.append(_Reader(channel, subscriber, batches))
+            self._readers.append(Reader(channel, subscriber, batches))
             subscriber.consume = batches.add
 
     async def start(self, handler: Handler) -> None:
@@ -148,12 +135,26 @@ class RabbitmqTransport:
             for reader in self._readers:
                 await within(reader.subscriber.stop())  # what an earlier call may have left half started
             await within(self._broker.start())
+            for reader in self._readers:
+                await within(reader.subscribed())  # so that it hears of its end
 
     async def _declare(self, channel: str) -> int:
         """Make the group's queue of a channel if it is missing; return how much waits in it."""
+        return await within(declare(await self._controlling(), self._options.group, channel))
+
+    async def _count(self, channel: str) -> int | None:
+        """How much waits in the group's queue of a channel; None where it is missing."""
+        control = await self._controlling()
+        waiting = await within(count(control, self._options.group, channel))
+        if waiting is None:
+            self._control = None
+            await within(control.close())
+        return waiting
+
+    async def _controlling(self) -> AbstractChannel:
         if self._control is None or self._control.is_closed:
             self._control = await within(self._connection.channel(publisher_confirms=False))
-        return await within(declare(self._control, self._options.group, channel))
+        return self._control
 
     async def _handle(self, messages: list[RawMessage]) -> None:
         key = id(messages)
@@ -164,8 +165,9 @@ class RabbitmqTransport:
             del self._began[key]
 
     async def revive(self) -> None:
-        """See `port.Transport`. Of a deleted queue the server tells its consumers, but not where somebody
-        made it anew at once: then messages wait beside a reader that is given none.
+        """See `port.Transport`. Of a deleted queue the server tells its consumers, but not where it is made
+        anew at once: then messages wait beside a reader that is given none, or are given to nobody. So a
+        missing queue stays missing for a second, in which every replica notices.
         """
         for reader in self._readers:
             # While the store is away they would pile up with every new connection.
@@ -173,16 +175,16 @@ class RabbitmqTransport:
         async with errors():
             await self._declare(DEAD_LETTER_CHANNEL)
             for reader in self._readers:
+                if not reader.cancelled and await self._count(reader.channel) is None:
+                    reader.cancelled = True
+                    continue
                 waiting = await self._declare(reader.channel)
                 reader.idle = reader.idle + 1 if waiting and not reader.batches.held else 0
-                was_lost, reader.lost = reader.lost, not await within(_subscribed(reader.subscriber))
-                if reader.idle >= IDLE_AT_MOST or (reader.lost and was_lost):
-                    reader.idle = 0
+                was_lost, reader.lost = reader.lost, not await within(reader.subscribed())
+                if reader.cancelled or reader.idle >= IDLE_AT_MOST or (reader.lost and was_lost):
                     log.warning("reader_restarted", channel=reader.channel)
-                    await within(reader.subscriber.stop())
-                    await within(reader.subscriber.start())
-                    reader.lost = False
-        if any(reader.lost for reader in self._readers):
+                    await within(reader.restart(self._prefetch))
+        if any(reader.lost or reader.cancelled for reader in self._readers):
             raise BrokerUnavailable("a reader has lost its queue, or is about to be given it again")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
@@ -223,7 +225,7 @@ class RabbitmqTransport:
     async def figures(self) -> Figures:
         """See `port.Transport`. What waits is of the group, what is in hand of this process."""
         async with errors():
-            lag = sum([await self._declare(channel) for channel in INCOMING])
+            lag = sum([await self._count(channel) or 0 for channel in INCOMING])
         now = asyncio.get_running_loop().time()
         age = max((now - began for began in self._began.values()), default=0.0)
         return Figures(lag, sum(reader.batches.held for reader in self._readers), age)
@@ -239,12 +241,3 @@ class RabbitmqTransport:
         self._broker.config.broker_config.graceful_timeout = 0.1
         with suppress(TimeoutError, AMQPError, OSError, RuntimeError):
             await within(self._broker.stop(), 1)
-
-
-async def _subscribed(subscriber: Any) -> bool:
-    """Whether this reader runs, and the client holds it for one of the server's consumers."""
-    queue = subscriber._queue_obj  # noqa: SLF001 - FastStream has no public name for it
-    if queue is None or not subscriber.running:
-        return False
-    channel: Any = await queue.channel.get_underlay_channel()
-    return subscriber._consumer_tag in channel.consumers  # noqa: SLF001 - likewise
