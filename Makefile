@@ -52,8 +52,9 @@ demo: setup ## a realistic sample through the real service, checked against a co
 run: setup ## the service with a private Redis or Valkey of its own
 	$(BIN)/image-moderation serve --embedded $(ARGS)
 
+# Most tests wait for servers more than they compute; a file stays with one process, for its servers' sake.
 test: setup ## all tests but the long ones, with branch coverage
-	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
 
 faults: setup ## the long fault-injection tests (marked soak)
 	$(BIN)/pytest -m soak $(ARGS)

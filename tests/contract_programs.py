@@ -1,5 +1,6 @@
 """The programs of `contracts/`, and how tests run them."""
 
+import fcntl
 import json
 import os
 import re
@@ -41,20 +42,27 @@ def node_modules() -> Path:
             return str(json.loads((folder / name / "package.json").read_text())["version"])
         return ""
 
-    if any(installed(name) != version for name, version in wanted.items()):
-        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-        done = subprocess.run(
-            ["npm", "install", *quiet],
-            check=False,
-            cwd=JAVASCRIPT,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        if done.returncode:
-            print(done.stderr)
-            missing("node")
+    # One process at a time, where tests are spread over several.
+    with (JAVASCRIPT / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if any(installed(name) != version for name, version in wanted.items()):
+            _install()
     return folder
+
+
+def _install() -> None:
+    quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
+    done = subprocess.run(
+        ["npm", "install", *quiet],
+        check=False,
+        cwd=JAVASCRIPT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    if done.returncode:
+        print(done.stderr)
+        missing("node")
 
 
 @contextmanager
