@@ -121,7 +121,11 @@ def test_blocked_lists_what_is_blocked_oldest_first(cli: Call) -> None:
     )
 
 
-@pytest.mark.parametrize("since", ["2h", "PT2H", ago(2 * HOUR), ago(2 * HOUR).partition("+")[0]])
+@pytest.mark.parametrize(
+    "since",
+    ["2h", "PT2H", ago(2 * HOUR), ago(2 * HOUR).partition("+")[0]],
+    ids=["short", "iso", "time", "time without a zone"],
+)
 def test_blocked_since(cli: Call, since: str) -> None:
     result = cli("blocked", "--since", since, "--json")
     assert [json.loads(line) for line in result.out.splitlines()] == [
@@ -360,6 +364,7 @@ ASKED = Case(
         (OPEN, Policy(urgent_reasons=frozenset({"csam"})), "at the first report that says csam."),
         (OPEN, Policy(shadow=True), "were this not shadow mode"),
     ],
+    ids=lambda value: value[:20].rstrip("0123456789") if isinstance(value, str) else None,
 )
 def test_an_explanation_says_why_it_waits(case: Case, policy: Policy, says: str) -> None:
     assert says in words_about(case, policy)
