@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.output import note, plain, say
-from service.events.models import BLOCKED_CHANNEL, REVIEW_CHANNEL, UNBLOCKED_CHANNEL
+from service.events.models import DECISION_CHANNELS, REVIEW_CHANNEL
 from service.settings import Settings
 from service.tools import broker_tools
 
-CHANNELS = (BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL)
 ASKED = "review requested"
 """Shown in place of the state, which such an event doesn't change."""
 
@@ -37,9 +36,9 @@ async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with (
         broker_tools(settings) as tools,
-        tools.follow(CHANNELS, from_start=from_start) as messages,
+        tools.follow(DECISION_CHANNELS, from_start=from_start) as messages,
     ):
-        note(f"watching {', '.join(CHANNELS)}; Ctrl-C ends")
+        note(f"watching {', '.join(DECISION_CHANNELS)}; Ctrl-C ends")
         async for channel, position, body in messages:
             if as_json:
                 # A line break can only stand between JSON's tokens, where a space does as well.

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported without saying so
 
 from service.brokers.kafka.connection import client_settings
-from service.brokers.kafka.topics import CHANNELS
+from service.events.models import CHANNELS
 from tests.brokers.harness import Features, Found
 from tests.service_process import ROOT
 

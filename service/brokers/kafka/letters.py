@@ -11,7 +11,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
 from service.brokers.kafka.connection import client_settings, errors
-from service.brokers.kafka.log_reading import is_end, place_of, reading, to_the_end
+from service.brokers.kafka.log_reading import body_of, is_end, place_of, reading, to_the_end
 from service.brokers.kafka.publishing import Publisher
 from service.brokers.kafka.topics import Place, begins, ensure, places
 from service.domain.errors import BrokerUnavailable
@@ -54,7 +54,7 @@ class KafkaLetters:
             async for message in to_the_end(self._settings, await self._begins()):
                 entry = _entry(message)
                 if entry in self._keys:
-                    yield entry, _body(message)
+                    yield entry, body_of(message)
 
     async def body(self, entry: str) -> bytes | None:
         """See `port.LetterBox`."""
@@ -67,7 +67,7 @@ class KafkaLetters:
             for _ in range(PAGES):
                 for message in await anext(pages):
                     # Another one: compaction has been quicker, and there is a copy further on.
-                    return _body(message) if not is_end(message) and _entry(message) == entry else None
+                    return body_of(message) if not is_end(message) and _entry(message) == entry else None
         raise BrokerUnavailable("the dead letter was not given in time")
 
     async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
@@ -118,7 +118,3 @@ class KafkaLetters:
 
 def _entry(message: Message) -> str:
     return f"{message.partition()}:{message.offset()}"
-
-
-def _body(message: Message) -> bytes:
-    return message.value() or b""

@@ -59,6 +59,11 @@ def place_of(message: Message) -> Place:
     return message.topic(), message.partition()  # type: ignore[return-value]  # what was read has both
 
 
+def body_of(message: Message) -> bytes:
+    """What it holds; a tombstone holds nothing."""
+    return message.value() or b""
+
+
 async def to_the_end(settings: Mapping[str, Any], begin: Mapping[Place, int]) -> AsyncIterator[Message]:
     """Give each record up to where each partition ends when it gets there. Errors are the client's."""
     left = set(begin)

@@ -8,7 +8,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
 from service.brokers.kafka.connection import client_settings, errors
-from service.brokers.kafka.log_reading import is_end, place_of, reading
+from service.brokers.kafka.log_reading import body_of, is_end, place_of, reading
 from service.brokers.kafka.publishing import Publisher
 from service.brokers.kafka.topics import begins, ends, ensure, places
 from service.domain.message import Outgoing
@@ -64,8 +64,4 @@ class KafkaTools:
                     empty = 0
             for message in page:
                 channel, partition = place_of(message)
-                yield channel, f"{partition}:{message.offset()}", _body(message)
-
-
-def _body(message: Message) -> bytes:
-    return message.value() or b""
+                yield channel, f"{partition}:{message.offset()}", body_of(message)

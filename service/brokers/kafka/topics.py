@@ -11,23 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
 
 from service.brokers.kafka.connection import PATIENCE
 from service.domain.errors import BrokerUnavailable
-from service.events.models import (
-    BLOCKED_CHANNEL,
-    DEAD_LETTER_CHANNEL,
-    REPORTED_CHANNEL,
-    REVIEW_CHANNEL,
-    REVIEWED_CHANNEL,
-    UNBLOCKED_CHANNEL,
-)
-
-CHANNELS = (
-    REPORTED_CHANNEL,
-    REVIEWED_CHANNEL,
-    BLOCKED_CHANNEL,
-    UNBLOCKED_CHANNEL,
-    REVIEW_CHANNEL,
-    DEAD_LETTER_CHANNEL,
-)
+from service.events.models import DEAD_LETTER_CHANNEL
 
 Place = tuple[str, int]
 """A topic and one of its partitions."""

@@ -23,11 +23,12 @@ from service.brokers.kafka.assignment import Assignment, Batch
 from service.brokers.kafka.connection import client_settings, errors
 from service.brokers.kafka.publishing import Publisher
 from service.brokers.kafka.reader import Reader
-from service.brokers.kafka.topics import CHANNELS, ends, ensure
+from service.brokers.kafka.topics import ends, ensure
 from service.brokers.port import INCOMING, Figures, Handler, Options
 from service.domain.decision import Publication
 from service.domain.errors import BrokerUnavailable
 from service.domain.message import NO_HEADERS, DeadLetter, RawMessage
+from service.events.models import CHANNELS
 from service.events.render import dead_letter_message
 
 SHORTEST_SESSION = 6_000

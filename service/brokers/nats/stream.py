@@ -8,20 +8,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import BadRequestError, NotFoundError
 
 from service.domain.errors import Misconfigured
-from service.events.models import (
-    BLOCKED_CHANNEL,
-    DEAD_LETTER_CHANNEL,
-    REPORTED_CHANNEL,
-    REVIEW_CHANNEL,
-    REVIEWED_CHANNEL,
-    UNBLOCKED_CHANNEL,
-)
+from service.events.models import CHANNELS, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
 STREAM = "IMAGE_MODERATION"
 SUBJECTS = "image.>"
 SUFFIXES = {REPORTED_CHANNEL: "", REVIEWED_CHANNEL: "-reviewed"}
 """What makes a durable's name of the group's, for each channel that is read."""
-CHANNELS = (*SUFFIXES, BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL, DEAD_LETTER_CHANNEL)
 OVERLAP = 10065
 """The server's code for subjects that another stream has."""
 PAGE = 256

@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from service.brokers.rabbitmq.connection import errors
 from service.brokers.rabbitmq.publishing import publish
-from service.brokers.rabbitmq.topology import CHANNELS, EXCHANGE, declare
+from service.brokers.rabbitmq.topology import EXCHANGE, QUEUED, declare
 from service.domain.errors import BrokerUnavailable, Unsupported
 from service.domain.message import Outgoing
 
@@ -25,7 +25,7 @@ class RabbitmqTools:
         """See `port.Tools`. Positions there are none."""
         async with errors():
             channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            for one in CHANNELS:
+            for one in QUEUED:
                 await declare(channel, self._group, one)  # else it would be lost before the first start
             taken = await publish(await channel.get_exchange(EXCHANGE, ensure=False), messages)
         if not all(taken):
@@ -43,7 +43,7 @@ class RabbitmqTools:
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         async with errors():
             channel = await self._connection.channel()
-            await declare(channel, self._group, CHANNELS[0])
+            await declare(channel, self._group, QUEUED[0])
             queue = await channel.declare_queue(exclusive=True, auto_delete=True)
             for one in channels:
                 await queue.bind(EXCHANGE, routing_key=one)

@@ -8,7 +8,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from service.events.models import DEAD_LETTER_CHANNEL, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
 EXCHANGE = "image-moderation"
-CHANNELS = (REPORTED_CHANNEL, REVIEWED_CHANNEL, DEAD_LETTER_CHANNEL)
+QUEUED = (REPORTED_CHANNEL, REVIEWED_CHANNEL, DEAD_LETTER_CHANNEL)
 """Those that have a queue of the group's. Decisions go to whoever has bound a queue of their own."""
 QUEUE_ARGUMENTS: dict[str, str | int] = {
     "x-queue-type": "quorum",
@@ -39,7 +39,7 @@ async def count(channel: AbstractChannel, group: str, of: str) -> int | None:
 
 
 async def declare(channel: AbstractChannel, group: str, of: str) -> int:
-    """Make the exchange, and the group's queue of one of CHANNELS bound to it, where they are missing.
+    """Make the exchange, and the group's queue of one of QUEUED bound to it, where they are missing.
 
     Return how much waits in the queue. Errors are aio-pika's. Straight to the protocol: what is declared
     through aio-pika's own channel is remembered there for ever.

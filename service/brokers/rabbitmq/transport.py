@@ -29,9 +29,9 @@ from service.brokers.rabbitmq.messages import answerable, channel_of, raw_messag
 from service.brokers.rabbitmq.publishing import publish
 from service.brokers.rabbitmq.reader import Reader
 from service.brokers.rabbitmq.topology import (
-    CHANNELS,
     EXCHANGE,
     QUEUE_ARGUMENTS,
+    QUEUED,
     count,
     declare,
     queue_name,
@@ -130,7 +130,7 @@ class RabbitmqTransport:
         async with errors():
             connection: Any = await within(self._broker.connect())
             self._connection = connection
-            for channel in CHANNELS:
+            for channel in QUEUED:
                 await self._declare(channel)
             for reader in self._readers:
                 await within(reader.subscriber.stop())  # what an earlier call may have left half started
