@@ -15,6 +15,8 @@ from service.domain.decision import Decision
 from service.telemetry.tracing import Tracing
 
 NAME = "image-moderation"
+PATIENCE = 2.0
+"""Seconds for one export with its retries: a collector that is away must not hold up the process's end."""
 _MILLISECOND = 1_000_000
 
 
@@ -25,7 +27,7 @@ class Spans(Tracing):
         named = OTELResourceDetector().detect()  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
         resource = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: version}).merge(named)
         self.provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=PATIENCE)))
         self._tracer = self.provider.get_tracer(NAME, version)
         self._propagator = TraceContextTextMapPropagator()
 

@@ -111,6 +111,22 @@ def test_a_reports_trace_goes_through_to_its_decision(
     assert json.loads(found.body)["traceparent"] == f"00-{TRACE}-{PARENT}-01"
 
 
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_collector_that_is_away_does_not_hold_up_the_end(
+    broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    env = {
+        "MODERATION_BROKER_URL": broker.url,
+        "MODERATION_BLOCK_THRESHOLD": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    }
+    with ServiceProcess(tmp_path, env) as service:
+        broker.publish("image.reported", [report("img-42")])
+        wait_until(lambda: broker.read("image.blocked"), "it is blocked")
+        service.terminate()
+        assert service.wait(6) == 0
+
+
 @pytest.mark.parametrize(
     "env", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}]
 )
