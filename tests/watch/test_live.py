@@ -95,6 +95,12 @@ def without_data(ask: Callable[[str], list[float]], expressions: list[str]) -> l
     return [expression for expression in expressions if not ask(expression)]
 
 
+def breaker_states(watched: Watched) -> set[str]:
+    return {
+        rule["state"] for rule in watched.prometheus.rules() if rule["name"] == "ImageModerationBreakerOpen"
+    }
+
+
 def test_every_query_and_every_rule_finds_data(watched: Watched) -> None:
     ask = watched.prometheus.query
     queries = dashboard_queries()
@@ -110,6 +116,8 @@ def test_every_query_and_every_rule_finds_data(watched: Watched) -> None:
         wait_until(lambda: not without_data(ask, [*queries, *asked]), "all have data", timeout=10)
     assert without_data(ask, [*queries, *asked]) == []
 
+    # What this service was made to meet shows at the rule's next evaluation.
+    wait_until(lambda: "firing" in breaker_states(watched), "the breaker's alert fires", timeout=20)
     seen = watched.prometheus.rules()
     assert len(seen) == len(rules())
     assert {rule["health"] for rule in seen} == {"ok"}, [rule for rule in seen if rule["health"] != "ok"]
