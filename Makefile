@@ -81,7 +81,7 @@ contracts: setup ## write contracts/ anew from the code
 	$(BIN)/image-moderation contracts --write
 
 rules: setup ## write the Kubernetes copy of deploy/prometheus/rules.yaml anew
-	$(BIN)/python -m tests.deploy.prometheus_rule
+	$(BIN)/python -m deploy.prometheus.prometheus_rule
 
 alerts: ## check the alert rules and run their tests (needs promtool)
 	promtool check rules deploy/prometheus/rules.yaml
@@ -98,8 +98,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python $(BIN
 lock: $(UV) ## write both requirements locks anew from pyproject.toml
 	$(COMPILE) --all-extras -o requirements.lock $(ARGS)
 	$(COMPILE) --extra kafka --extra nats --extra rabbitmq --extra tracing \
-		-c requirements.lock -o requirements-runtime.lock
-	@! grep -nE '://|^(--?[a-z]|#)' requirements.lock requirements-runtime.lock \
+		-c requirements.lock -o deploy/requirements.lock
+	@! grep -nE '://|^(--?[a-z]|#)' requirements.lock deploy/requirements.lock \
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 
 # Debian packages of the real servers that tests start by themselves, each on its own port or socket, and of the

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.embedded import EmbeddedRedis, Engine
-from tests.brokers import BROKERS, start
-from tests.brokers.harness import Harness
-from tests.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
+from image_moderation.embedded import EmbeddedRedis, Engine
+from tests.support.brokers import BROKERS, start
+from tests.support.brokers.harness import Harness
+from tests.support.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ import uvicorn
 from examples.gallery.app import build
 from examples.gallery.service_process import NotStarted, service
 from examples.gallery.site import Settings
-from service.embedded import EmbeddedError, EmbeddedRedis
+from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 
 BLOCK, REVIEW = 5, 3
 DAYS = 30

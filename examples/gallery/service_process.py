@@ -30,7 +30,7 @@ def service(variables: Mapping[str, str], log_path: Path) -> Iterator["subproces
     with log_path.open("wb") as log:
         # A session of its own: Ctrl-C in a terminal reaches the starter alone, which then ends this.
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [sys.executable, "-m", "image_moderation", "serve"],
             env=inherited | own | dict(variables),
             stdin=subprocess.DEVNULL,
             stdout=log,

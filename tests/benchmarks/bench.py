@@ -28,15 +28,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from service.embedded import EmbeddedError, EmbeddedRedis
+from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 from tests.benchmarks.compare import differences
 from tests.benchmarks.elsewhere import compare
 from tests.benchmarks.load import plain_reports, publish
 from tests.benchmarks.measure import MASTER, MASTER_DB, Run, contestants, measure, median
 from tests.benchmarks.model import Expected, count
 from tests.benchmarks.processes import Failed, bodies, interrupt_on_sigterm
-from tests.brokers import Name
-from tests.service_process import ROOT
+from tests.support.brokers import Name
+from tests.support.service_process import ROOT
 
 WANTED_RATIO = 20
 MOST_REPORTS = {"nats": 50_000, "rabbitmq": 20_000, "kafka": 30_000}

@@ -26,14 +26,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from service.embedded import EmbeddedError, EmbeddedRedis
+from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 from tests.benchmarks.compare import differences, image_of
 from tests.benchmarks.load import GANG, sample
 from tests.benchmarks.model import Expected, Kind, Message, count
 from tests.benchmarks.processes import Failed, check, interrupt_on_sigterm, running, waiting_decisions
-from tests.brokers import Name, start
-from tests.brokers.harness import Harness
-from tests.service_process import ServiceProcess
+from tests.support.brokers import Name, start
+from tests.support.brokers.harness import Harness
+from tests.support.service_process import ServiceProcess
 
 PROMISE = (
     "Thanks for reporting! This image will be blocked automatically once several people have reported it."

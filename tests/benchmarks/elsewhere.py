@@ -14,12 +14,12 @@ from pathlib import Path
 
 import redis
 
-from service.embedded import EmbeddedRedis
+from image_moderation.embedded import EmbeddedRedis
 from tests.benchmarks.load import plain_reports
 from tests.benchmarks.processes import Failed, check, running
-from tests.brokers import start
-from tests.brokers.harness import Harness
-from tests.service_process import ServiceProcess
+from tests.support.brokers import start
+from tests.support.brokers.harness import Harness
+from tests.support.service_process import ServiceProcess
 
 RUN_SECONDS = 120
 PIECE = 1_000

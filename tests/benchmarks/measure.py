@@ -19,7 +19,7 @@ from tests.benchmarks.processes import (
     server_cpu_seconds,
     waiting_decisions,
 )
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 MASTER, MASTER_DB = "master", 1
 """The stream as it was loaded, beyond the reach of what empties the database in use before each run."""

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 OUTBOXES = [f"moderation:{{p{n:02}}}:outbox" for n in range(64)]
 

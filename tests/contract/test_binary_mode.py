@@ -10,9 +10,9 @@ import pytest
 from cloudevents.core.bindings import amqp, kafka, rabbitmq
 from cloudevents.core.v1.event import CloudEvent
 
-from service.domain.message import RawMessage
-from service.events.parse import Malformed, parse
-from service.events.render import decision_message
+from image_moderation.domain.message import RawMessage
+from image_moderation.events.parse import Malformed, parse
+from image_moderation.events.render import decision_message
 from tests.contract.test_rendered import DECISION
 
 NOW = 1_795_428_300_000

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from service import __version__, contracts
-from service.events.models import (
+from image_moderation import __version__
+from image_moderation.contracts import files as contracts
+from image_moderation.contracts.schemas import EVENTS, json_schema
+from image_moderation.events.models import (
     BLOCKED,
     DEAD_LETTER,
     REPORTED,
@@ -18,7 +20,6 @@ from service.events.models import (
     REVIEWED,
     UNBLOCKED,
 )
-from service.events.schemas import EVENTS, json_schema
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from service.brokers.redis.group import raw_message
-from service.domain.message import RawMessage
-from service.domain.report import Report, Verdict
-from service.events.models import REPORTED, REPORTED_TYPES, RETRACTED, REVIEWED, REVIEWED_TYPES
-from service.events.parse import REASONS, Malformed, parse
+from image_moderation.brokers.redis.group import raw_message
+from image_moderation.domain.message import RawMessage
+from image_moderation.domain.report import Report, Verdict
+from image_moderation.events.models import REPORTED, REPORTED_TYPES, RETRACTED, REVIEWED, REVIEWED_TYPES
+from image_moderation.events.parse import REASONS, Malformed, parse
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 VALID = sorted((CONTRACTS / "examples" / "valid").iterdir())

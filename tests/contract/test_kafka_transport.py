@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from service.brokers.choose import choose
-from service.brokers.kafka.assignment import Ledger
-from service.brokers.kafka.connection import client_settings
-from service.brokers.port import Options, Transport
-from service.domain.errors import BrokerUnavailable, Misconfigured
-from service.domain.message import DeadLetter, Outgoing, RawMessage
-from service.tools import clock
-from tests.brokers.harness import Harness
-from tests.servers import free_port, wait_until_async
+from image_moderation.brokers.kafka.assignment import Ledger
+from image_moderation.brokers.kafka.connection import client_settings
+from image_moderation.brokers.port import Options, Transport
+from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.wiring import clock
+from tests.support.brokers.harness import Harness
+from tests.support.servers import free_port, wait_until_async
 
 REPORTED, GROUP = "image.reported", "image-moderation"
 PLACE = (REPORTED, 0)
 
 
 def transport(url: str) -> Transport:
-    return choose(url).make_transport(
+    return broker_for(url).make_transport(
         Options(
             url=url, group=GROUP, consumer="me", batch_size=100, clock=clock, dead_letter_retention=86_400_000
         )
@@ -121,7 +121,7 @@ async def test_starts_that_failed_are_counted_and_forgotten(broker: Harness) -> 
 async def test_a_long_wait_holds_what_is_read_and_loses_nothing(
     broker: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.brokers.kafka.reader.HOLD_AFTER", 0.1)
+    monkeypatch.setattr("image_moderation.brokers.kafka.reader.HOLD_AFTER", 0.1)
     bodies = {b"%d" % number for number in range(2_000)}
     broker.publish(REPORTED, sorted(bodies))
     replica = transport(broker.url)
@@ -155,8 +155,8 @@ async def test_keys(broker: Harness) -> None:
         RawMessage(REPORTED, "0:1", b"x", headers={"big": "\x01" * 900_000}), "not_json", "no"
     )
     await replica.park([letter])
-    async with choose(broker.url).open_tools(broker.url, GROUP) as tools:
-        await tools.publish([Outgoing("image.blocked", b"{}", "id", "img-42")])
+    async with broker_for(broker.url).open_client(broker.url, GROUP) as client:
+        await client.publish([Outgoing("image.blocked", b"{}", "id", "img-42")])
     await replica.stop(1)
     (parked,) = read(broker, "image.dead-letter")
     (blocked,) = read(broker, "image.blocked")
@@ -175,7 +175,7 @@ def read(harness: Harness, channel: str) -> list[Any]:
 
 
 async def test_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.brokers.kafka.topics.PATIENCE", 1)
+    monkeypatch.setattr("image_moderation.brokers.kafka.topology.PATIENCE", 1)
     replica = transport(f"kafka://me:hidden@127.0.0.1:{free_port()}")
 
     async def never(messages: Sequence[RawMessage]) -> None:

@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from service.brokers import port
-from service.brokers.choose import choose
-from service.brokers.port import Options, Transport
-from service.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
-from service.domain.errors import BrokerUnavailable, Misconfigured
-from service.domain.message import DeadLetter, Outgoing, RawMessage
-from service.tools import clock
-from tests.brokers.harness import Harness
-from tests.servers import free_port, missing, wait_until, wait_until_async
+from image_moderation.brokers import port
+from image_moderation.brokers.port import Options, Transport
+from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.wiring import clock
+from tests.support.brokers.harness import Harness
+from tests.support.servers import free_port, missing, wait_until, wait_until_async
 
 pytest.importorskip("nats")
 import nats
@@ -31,8 +31,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from service.brokers.nats.reader import raw_message
-from service.brokers.nats.stream import takes
+from image_moderation.brokers.nats.reader import raw_message
+from image_moderation.brokers.nats.topology import takes
 
 REPORTED, BLOCKED = "image.reported", "image.blocked"
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
@@ -62,7 +62,7 @@ class Replica:
         self.received: list[RawMessage] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.transport: Transport = choose(url).make_transport(
+        self.transport: Transport = broker_for(url).make_transport(
             Options(
                 url=url,
                 group=group,
@@ -288,7 +288,7 @@ async def test_two_who_redrive_one_letter_publish_once(server: Harness) -> None:
     await one.transport.park([DeadLetter(raw, "not_json", "no")])
     await one.transport.stop(1)
     message = Outgoing(REPORTED, raw.body, headers=raw.headers)
-    async with choose(server.url).open_letter_box(server.url, GROUP) as box:
+    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as box:
         (entry,) = [entry async for entry, _ in box.entries()]
         both = await asyncio.gather(box.resend([entry], message), box.resend([entry], message))
         assert await box.resend([entry], message) is None
@@ -297,7 +297,7 @@ async def test_two_who_redrive_one_letter_publish_once(server: Harness) -> None:
 
 
 async def test_letters_on_a_server_without_a_stream(server: Harness) -> None:
-    async with choose(server.url).open_letter_box(server.url, GROUP) as box:
+    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as box:
         assert [entry async for entry, _ in box.entries()] == []
         assert await box.remove(["5"]) == 0
         assert await box.body("5") is None
@@ -305,8 +305,8 @@ async def test_letters_on_a_server_without_a_stream(server: Harness) -> None:
 
 async def test_following_ends_where_the_server_does(server: Harness) -> None:
     async with (
-        choose(server.url).open_tools(server.url, GROUP) as tools,
-        tools.follow([BLOCKED], from_start=False) as messages,
+        broker_for(server.url).open_client(server.url, GROUP) as client,
+        client.follow([BLOCKED], from_start=False) as messages,
     ):
         server.kill()
         server.restart()
@@ -384,8 +384,8 @@ async def test_credentials(
     gc.collect()
     assert not any(secret in f"{refused.value}{capfd.readouterr()}" for secret in ("p@ss", "p%40ss", "t0ken"))
     url = f"nats://{right}@127.0.0.1:{free_port()},127.0.0.1:{number}"  # the first of them is away
-    async with replica(url) as one, choose(url).open_tools(url, GROUP) as tools:
-        await tools.publish([Outgoing(REPORTED, b"a")])
+    async with replica(url) as one, broker_for(url).open_client(url, GROUP) as client:
+        await client.publish([Outgoing(REPORTED, b"a")])
         await wait_until_async(lambda: one.bodies() == [b"a"], "it arrives")
 
 
@@ -408,8 +408,8 @@ async def test_tls(guarded: Callable[[str], int], tmp_path: Path, monkeypatch: p
     del one
     gc.collect()
     monkeypatch.setenv(ssl.get_default_verify_paths().openssl_cafile_env, str(cert))
-    async with replica(url) as one, choose(url).open_tools(url, GROUP) as tools:
-        await tools.publish([Outgoing(REPORTED, b"a")])
+    async with replica(url) as one, broker_for(url).open_client(url, GROUP) as client:
+        await client.publish([Outgoing(REPORTED, b"a")])
         await wait_until_async(lambda: one.bodies() == [b"a"], "it arrives")
 
 

@@ -14,12 +14,11 @@ from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from service.brokers.choose import choose
-from service.brokers.letters import DeadLetters
-from service.brokers.port import Options
-from service.domain.errors import BrokerUnavailable, Misconfigured
-from service.tools import clock
-from tests.brokers.harness import Harness
+from image_moderation.brokers.dead_letters import DeadLetters
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.wiring import clock
 from tests.contract.test_transport import (
     BLOCKED,
     GROUP,
@@ -32,7 +31,8 @@ from tests.contract.test_transport import (
     publications,
     received,
 )
-from tests.servers import wait_until_async
+from tests.support.brokers.harness import Harness
+from tests.support.servers import wait_until_async
 
 EXCHANGE, QUEUE = "image-moderation", f"{GROUP}.{REPORTED}"
 
@@ -265,14 +265,17 @@ async def test_letters_keep_their_order_when_looked_at(world: World) -> None:
 
 async def _places(world: World) -> Sequence[str]:
     url = world.harness.url
-    async with choose(url).open_letter_box(url, GROUP) as box:
+    async with broker_for(url).open_dead_letters(url, GROUP) as box:
         return [one.letter.position for one in await DeadLetters(box).parked()]
 
 
 async def test_following_ends_with_the_connection(world: World) -> None:
     url = world.harness.url
-    async with choose(url).open_tools(url, GROUP) as tools, tools.follow([BLOCKED], from_start=False) as seen:
-        some: Any = tools
+    async with (
+        broker_for(url).open_client(url, GROUP) as client,
+        client.follow([BLOCKED], from_start=False) as seen,
+    ):
+        some: Any = client
         await some._connection.transport.connection.close()
         async with asyncio.timeout(5):
             with pytest.raises(BrokerUnavailable):
@@ -281,7 +284,7 @@ async def test_following_ends_with_the_connection(world: World) -> None:
 
 async def test_a_refused_password_is_not_told(world: World) -> None:
     url = world.harness.url.replace("guest:guest", "guest:wrong-secret")
-    transport = choose(url).make_transport(
+    transport = broker_for(url).make_transport(
         Options(url=url, group=GROUP, consumer="host", batch_size=1, clock=clock, dead_letter_retention=1)
     )
     with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED") as refused:

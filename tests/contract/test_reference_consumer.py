@@ -15,13 +15,13 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.decision import Action, Decision, State, Trigger
-from service.domain.policy import Policy
-from service.domain.report import Event, Verdict
-from service.events.render import decision_message
-from service.store.memory_store import MemoryStore
-from tests.contract_programs import program
-from tests.histories import BASE, report
+from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Event, Verdict
+from image_moderation.events.render import decision_message
+from image_moderation.store.memory_store import MemoryStore
+from tests.support.contract_programs import program
+from tests.support.histories import BASE, report
 
 PROGRAM = compile(program("A consumer", "python"), "README.md", "exec")
 ACTS = {Action.BLOCK: "block", Action.UNBLOCK: "unblock"}

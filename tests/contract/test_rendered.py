@@ -12,12 +12,13 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.v1.event import CloudEvent
 from jsonschema import Draft202012Validator
 
-from service.domain.decision import Action, Decision, State, Trigger
-from service.domain.message import DeadLetter, Outgoing, RawMessage
-from service.domain.report import Report, Verdict
-from service.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
-from service.events.parse import parse
-from service.events.render import (
+from image_moderation.contracts.schemas import json_schema
+from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.report import Report, Verdict
+from image_moderation.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
+from image_moderation.events.parse import parse
+from image_moderation.events.render import (
     DEAD_LETTER_BODY_BYTES,
     NAMESPACE,
     dead_letter_message,
@@ -26,7 +27,6 @@ from service.events.render import (
     report_event,
     review_event,
 )
-from service.events.schemas import json_schema
 
 VALID = Path(__file__).parents[2] / "contracts" / "examples" / "valid"
 

@@ -9,19 +9,27 @@ from zlib import crc32
 import pytest
 from redis.asyncio.cluster import RedisCluster
 
-from service.domain.case import Case
-from service.domain.decision import Action, Applied, Decision, OutboxEntry, Publication, State, Trigger
-from service.domain.errors import Misconfigured
-from service.domain.message import Outgoing
-from service.domain.policy import Policy
-from service.domain.report import Event, Outcome, Report, Tick, Verdict
-from service.redis_connection import Client, connect
-from service.store.layout import EXTRA
-from service.store.memory_store import MemoryStore
-from service.store.redis_store import LATE_DELIVERY, Lifetimes, RedisStore
-from tests.histories import BASE, report, retraction
-from tests.servers import RedisServers, clean
-from tests.valkey_cluster import ValkeyCluster
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import (
+    Action,
+    Applied,
+    Decision,
+    OutboxEntry,
+    Publication,
+    State,
+    Trigger,
+)
+from image_moderation.domain.errors import Misconfigured
+from image_moderation.domain.message import Outgoing
+from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Event, Outcome, Report, Tick, Verdict
+from image_moderation.redis_connection import Client, connect
+from image_moderation.store.layout import EXTRA
+from image_moderation.store.memory_store import MemoryStore
+from image_moderation.store.redis_store import LATE_DELIVERY, Lifetimes, RedisStore
+from tests.support.histories import BASE, report, retraction
+from tests.support.servers import RedisServers, clean
+from tests.support.valkey_cluster import ValkeyCluster
 
 KEY = b"a key for tests"
 LEASE = 5_000
@@ -49,8 +57,8 @@ class Store(Protocol):
     """The ports of intake and outbox, and what the app and `inspect` ask besides."""
 
     async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied: ...
-    async def take_due(self, limit: int = 100) -> Sequence[Tick]: ...
-    async def claim_due(self, limit: int = 100) -> Sequence[OutboxEntry]: ...
+    async def claim_withheld_blocks(self, limit: int = 100) -> Sequence[Tick]: ...
+    async def claim_unpublished(self, limit: int = 100) -> Sequence[OutboxEntry]: ...
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]: ...
     async def outbox_size(self) -> tuple[int, int | None]: ...
     async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]: ...
@@ -368,19 +376,19 @@ async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(
     other = await backend.opened()
     await store.apply(two_reports())
     backend.now = BASE + LEASE - 1
-    assert list(await store.claim_due()) == []
+    assert list(await store.claim_unpublished()) == []
     backend.now = BASE + LEASE
-    claimed = await store.claim_due()
+    claimed = await store.claim_unpublished()
     assert [(entry.decision, entry.arrived is None or entry.arrived) for entry in claimed] in (
         [(decision(), True)],
         [(decision(), BASE + 9)],
     )
-    assert list(await other.claim_due()) == []
+    assert list(await other.claim_unpublished()) == []
     backend.now = BASE + 2 * LEASE - 1
-    assert list(await other.claim_due()) == []
+    assert list(await other.claim_unpublished()) == []
     backend.now = BASE + 2 * LEASE
-    assert by_image(await other.claim_due()) == [decision()]
-    assert list(await store.claim_due()) == []
+    assert by_image(await other.claim_unpublished()) == [decision()]
+    assert list(await store.claim_unpublished()) == []
     assert await store.outbox_size() == (1, BASE)
 
 
@@ -392,7 +400,7 @@ async def test_claims_are_limited_and_leave_the_rest(backend: Backend, store: St
     await store.apply([one for image in images for one in two_reports(image)])
     backend.now = BASE + LEASE
     taken: list[OutboxEntry] = []
-    while batch := await store.claim_due(limit=4):
+    while batch := await store.claim_unpublished(limit=4):
         assert len(batch) <= 4
         taken += batch
     assert by_image(taken) == [decision(image) for image in sorted(images)]
@@ -407,7 +415,7 @@ async def test_settling_says_who_was_first(backend: Backend, store: Store) -> No
     assert list(await store.settle(entries)) == [False, False]
     assert await store.outbox_size() == (0, None)
     backend.now = BASE + LEASE
-    assert list(await store.claim_due()) == []
+    assert list(await store.claim_unpublished()) == []
     assert list((await store.apply(two_reports("a"), retried=True)).entries) == []
 
 
@@ -438,7 +446,7 @@ async def test_scripts_that_the_server_lost_are_loaded_again(
     assert (await store.apply([report("user-3", 3, image="img-0")])).outcomes == [Outcome.ALREADY_BLOCKED]
     backend.now = BASE + LEASE
     await client.script_flush()
-    assert len(await store.claim_due()) == 100
+    assert len(await store.claim_unpublished()) == 100
 
 
 @IN_A_CLUSTER
@@ -628,17 +636,17 @@ async def test_a_withheld_block_is_taken_by_one_and_comes_with_a_tick(backend: B
     store, other = await backend.opened(), await backend.opened()
     asked = await store.apply([report("user-1", 1), report("user-2", 2)])
     assert summary(asked) == [("img-42", Action.REQUEST_REVIEW, Trigger.REVIEW_THRESHOLD, 1)]
-    assert await store.take_due() == []
+    assert await store.claim_withheld_blocks() == []
     backend.now += 100
-    assert await store.take_due() == [Tick("img-42")]
-    assert await other.take_due() == []
+    assert await store.claim_withheld_blocks() == [Tick("img-42")]
+    assert await other.claim_withheld_blocks() == []
     backend.now += LEASE  # whoever took it has died
-    assert await other.take_due() == [Tick("img-42")]
+    assert await other.claim_withheld_blocks() == [Tick("img-42")]
     applied = await other.apply([Tick("img-42"), Tick("img-42")])
     assert applied.outcomes == [Outcome.TICKED, Outcome.TICKED]
     assert summary(applied) == [("img-42", Action.BLOCK, Trigger.THRESHOLD, 2)]
     backend.now += 10 * LEASE
-    assert await store.take_due() == []
+    assert await store.claim_withheld_blocks() == []
 
 
 async def test_the_breaker_counts_an_hour_and_a_repeated_batch_once(backend: Backend) -> None:

@@ -9,18 +9,18 @@ from contextlib import suppress
 
 import pytest
 
-from service.brokers import port
-from service.brokers.choose import choose
-from service.brokers.letters import DeadLetters
-from service.brokers.port import Options, Transport
-from service.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
-from service.domain.errors import BrokerUnavailable, Unsupported
-from service.domain.message import DeadLetter, Outgoing, RawMessage
-from service.tools import clock
-from tests.brokers import reader
-from tests.brokers.harness import Harness
-from tests.servers import wait_until_async
-from tests.service_process import ROOT
+from image_moderation.brokers import port
+from image_moderation.brokers.dead_letters import DeadLetters
+from image_moderation.brokers.port import Options, Transport
+from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.errors import BrokerUnavailable, Unsupported
+from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.wiring import clock
+from tests.support.brokers import reader
+from tests.support.brokers.harness import Harness
+from tests.support.servers import wait_until_async
+from tests.support.service_process import ROOT
 
 REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
 GROUP = "image-moderation"
@@ -37,7 +37,7 @@ class Replica:
         self.batches: list[Sequence[RawMessage]] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.transport: Transport = choose(harness.url).make_transport(
+        self.transport: Transport = broker_for(harness.url).make_transport(
             Options(
                 url=harness.url,
                 group=GROUP,
@@ -207,7 +207,7 @@ async def test_deliveries_are_counted_up_to_the_cap(world: World) -> None:
 async def killed_reader(world: World, name: str) -> dict[str, int]:
     """Kills a replica once it has messages in hand; returns how often each had been delivered by then."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.brokers.reader", world.harness.url, name, cwd=ROOT, stdout=PIPE
+        sys.executable, "-m", "tests.support.brokers.reader", world.harness.url, name, cwd=ROOT, stdout=PIPE
     )
     assert process.stdout is not None
     found: dict[str, int] = {}
@@ -305,7 +305,7 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
     await replica.transport.park(letters(1))  # once more, as after a crash
     assert len({one.body for one in world.harness.read("image.dead-letter")}) in (3, 4)  # or it was dropped
     url = world.harness.url
-    async with choose(url).open_letter_box(url, GROUP) as box:
+    async with broker_for(url).open_dead_letters(url, GROUP) as box:
         dead = DeadLetters(box)
         parked = await dead.parked()
         assert sorted(one.letter.position for one in parked) == ["place-0", "place-1", "place-2"]
@@ -318,7 +318,7 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
         await received(replica, 1)
         assert (replica.received[0].body, replica.received[0].headers["x-n"]) == (b"\xff0", "0")
         assert await dead.purge([by_place["place-1"]]) == 1
-    async with choose(url).open_letter_box(url, GROUP) as box:
+    async with broker_for(url).open_dead_letters(url, GROUP) as box:
         left = [one.letter.position for one in await DeadLetters(box).parked()]
     assert left == ["place-2"]
 
@@ -326,8 +326,8 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
 async def test_the_command_line_publishes(world: World) -> None:
     url = world.harness.url
     replica = await world.replica()
-    async with choose(url).open_tools(url, GROUP) as tools:
-        positions = await tools.publish([Outgoing(REPORTED, body, key="img") for body in numbered(3)])
+    async with broker_for(url).open_client(url, GROUP) as client:
+        positions = await client.publish([Outgoing(REPORTED, body, key="img") for body in numbered(3)])
     assert len(positions) == 3
     await received(replica, 3)
     assert sorted(replica.bodies()) == numbered(3)
@@ -338,8 +338,8 @@ async def test_following_shows_what_comes_and_takes_nothing(world: World) -> Non
     replica = await world.replica()
     await replica.transport.publish(publications("before"))
     async with (
-        choose(url).open_tools(url, GROUP) as tools,
-        tools.follow([BLOCKED, "image.unblocked"], from_start=False) as messages,
+        broker_for(url).open_client(url, GROUP) as client,
+        client.follow([BLOCKED, "image.unblocked"], from_start=False) as messages,
     ):
         await replica.transport.publish(publications("a", "b"))
         async with asyncio.timeout(PATIENCE):
@@ -353,13 +353,13 @@ async def test_following_from_the_start(world: World) -> None:
     url = world.harness.url
     replica = await world.replica()
     await replica.transport.publish(publications("before"))
-    async with choose(url).open_tools(url, GROUP) as tools:
+    async with broker_for(url).open_client(url, GROUP) as client:
         if not world.harness.features.keeps_what_was_read:
             with pytest.raises(Unsupported):
-                async with tools.follow([BLOCKED], from_start=True):
+                async with client.follow([BLOCKED], from_start=True):
                     pass
             return
-        async with tools.follow([BLOCKED], from_start=True) as messages, asyncio.timeout(PATIENCE):
+        async with client.follow([BLOCKED], from_start=True) as messages, asyncio.timeout(PATIENCE):
             _, _, body = await anext(messages)
     assert json.loads(body)["data"]["image_id"] == "before"
 

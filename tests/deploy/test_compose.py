@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import Settings
-from service.settings.values import parse_duration
-from tests.deploy.commands import DEPLOY, changed, faults, installed, ours
+from image_moderation.settings import Settings
+from image_moderation.settings.values import parse_duration
+from tests.support.deploy_commands import DEPLOY, changed, faults, installed, ours
 
 FILE = DEPLOY / "compose.yaml"
 PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yaml"

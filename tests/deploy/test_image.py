@@ -18,11 +18,11 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from service import __version__
-from service.embedded import EmbeddedRedis
-from tests.deploy.commands import DEPLOY, changed, faults, ours
-from tests.deploy.dockerfile import DOCKERFILE, IGNORED, PREFIX, Stage, build, files, stages
-from tests.servers import RedisServers, free_port, wait_until
+from image_moderation import __version__
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.deploy_commands import DEPLOY, changed, faults, ours
+from tests.support.dockerfile import DOCKERFILE, IGNORED, PREFIX, Stage, build, files, stages
+from tests.support.servers import RedisServers, free_port, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # the build fetches what the lock names
 
@@ -195,7 +195,7 @@ def test_what_the_image_holds_starts_and_is_ready(
 def test_the_image_holds_no_more_than_it_needs(environment: Path) -> None:
     [packages] = environment.glob("lib/python3.*/site-packages")
     names = {path.name.lower() for path in packages.iterdir()}
-    assert {"service", "faststream", "redis"} <= names
+    assert {"image_moderation", "faststream", "redis"} <= names
     assert not names & {"pip", "uv", "pytest", "hatchling", "tests"}
     assert sum(size for _, size, _ in files(environment)) < 120_000_000, (
         "63 MB when this was written, on Redis alone"

@@ -13,11 +13,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.settings import Settings
-from service.settings.environment import variable
-from service.settings.model import SECRETS
-from tests.deploy import prometheus_rule
-from tests.deploy.commands import DEPLOY, changed, faults, ours, run
+from deploy.prometheus import prometheus_rule
+from image_moderation.settings import Settings
+from image_moderation.settings.environment import variable
+from image_moderation.settings.model import SECRETS
+from tests.support.deploy_commands import DEPLOY, changed, faults, ours, run
 
 KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = ("redis", "kafka", "rabbitmq", "nats")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
-from service.settings.model import SECRETS
-from service.settings.values import parse_duration
-from tests.deploy.commands import DEPLOY, changed, faults, installed, run
+from image_moderation.settings import Settings
+from image_moderation.settings.model import SECRETS
+from image_moderation.settings.values import parse_duration
+from tests.support.deploy_commands import DEPLOY, changed, faults, installed, run
 
 UNIT = DEPLOY / "systemd" / "image-moderation.service"
 PROGRAM = "/opt/image-moderation/bin/image-moderation"

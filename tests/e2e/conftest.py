@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.e2e.gallery_process import chromium, gallery
+from tests.support.gallery_process import chromium, gallery
 
 
 @pytest.fixture(scope="module")

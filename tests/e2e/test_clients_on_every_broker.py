@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded import EmbeddedRedis
-from tests.brokers.harness import Harness
-from tests.contract_programs import CLIENTS, node_modules, running
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.brokers.harness import Harness
+from tests.support.contract_programs import CLIENTS, node_modules, running
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 IMAGE = "写真/桜🌸.png"
 ADDRESS: dict[str, Callable[[str], dict[str, str]]] = {

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
-from tests.contract_programs import node_modules, program, running
-from tests.servers import missing, wait_until
-from tests.service_process import ROOT, ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.contract_programs import node_modules, program, running
+from tests.support.servers import missing, wait_until
+from tests.support.service_process import ROOT, ServiceProcess
 
 LANGUAGES = ("python", "javascript", "sh")
 IMAGE = "写真/桜🌸.png"

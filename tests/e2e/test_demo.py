@@ -14,8 +14,8 @@ import pytest
 from tests.benchmarks import demo
 from tests.benchmarks.model import Expected, Message, count
 from tests.benchmarks.processes import Failed
-from tests.servers import RedisServers
-from tests.service_process import ServiceProcess
+from tests.support.servers import RedisServers
+from tests.support.service_process import ServiceProcess
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Visitors
-from tests.e2e.gallery_process import report
+from tests.support.gallery_process import report
 
 THANKS = (
     "Thanks for reporting! This image will be blocked automatically once several people have reported it."

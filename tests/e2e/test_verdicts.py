@@ -10,11 +10,11 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.embedded import EmbeddedRedis
-from service.events.render import report_event, review_event
-from service.tools import clock
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.events.render import report_event, review_event
+from image_moderation.wiring import clock
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 
 class Site:

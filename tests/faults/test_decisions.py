@@ -7,11 +7,11 @@ from typing import Any
 
 import redis
 
-from service.embedded import EmbeddedRedis
-from service.events.render import report_event
-from tests.faults.outcome import BLOCKED, REPORTED, entries, wait_done
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.events.render import report_event
+from tests.support.outcome import BLOCKED, REPORTED, entries, wait_done
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 REQUESTED = "image.review-requested"
 IMAGES = [f"img-{n}" for n in range(40)]

@@ -5,9 +5,9 @@ from typing import Any
 
 import redis
 
-from service.embedded import EmbeddedRedis
-from tests.faults.outcome import DEAD, GROUP, REPORTED, entries, make_sample, send, wait_done
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.outcome import DEAD, GROUP, REPORTED, entries, make_sample, send, wait_done
+from tests.support.service_process import ServiceProcess
 
 
 def test_a_message_over_the_cap_is_parked_alone(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_message_over_the_cap_is_parked_alone(redis_server: EmbeddedRedis, tmp
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[:1], retrycount=10)
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[1:], retrycount=3)
     env = {"MODERATION_BROKER_URL": redis_server.url, "REDELIVER_AFTER": "100"}
-    with ServiceProcess(tmp_path, env, module="tests.faults.failing_service"):
+    with ServiceProcess(tmp_path, env, module="tests.support.failing_service"):
         wait_done(client)
     (letter,) = entries(client, DEAD)
     assert b'"reason":"too_many_deliveries"' in letter

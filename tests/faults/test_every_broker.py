@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
+from image_moderation.embedded import EmbeddedRedis
 from tests.benchmarks.compare import differences
 from tests.benchmarks.model import Expected, Kind, Message, count
-from tests.brokers.harness import Harness
-from tests.faults.outcome import make_sample
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
+from tests.support.brokers.harness import Harness
+from tests.support.outcome import make_sample
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 REPORTED, REVIEWED, BLOCKED, DEAD = "image.reported", "image.reviewed", "image.blocked", "image.dead-letter"
-MODULE = "tests.faults.failing_service"
+MODULE = "tests.support.failing_service"
 SEED = 20
 SIZE = 100_000
 

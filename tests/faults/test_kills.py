@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
-from tests.faults.failing_service import STEPS
-from tests.faults.outcome import make_sample, send, wait_done, wrong
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.failing_service import STEPS
+from tests.support.outcome import make_sample, send, wait_done, wrong
+from tests.support.service_process import ServiceProcess
 
-MODULE = "tests.faults.failing_service"
+MODULE = "tests.support.failing_service"
 ONE_REDIS = [step for step in STEPS if not step.endswith(("publish", "settle"))]
 TWO_REDIS = [step for step in STEPS if not step.endswith("deliver")]
 

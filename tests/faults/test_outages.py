@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
-from service.store import lua
-from tests.faults.outcome import BLOCKED, GROUP, REPORTED, entries, make_sample, send, wait_done, wrong
-from tests.faults.proxy import FaultProxy
-from tests.servers import RedisServers, wait_until
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.store import lua
+from tests.support.outcome import BLOCKED, GROUP, REPORTED, entries, make_sample, send, wait_done, wrong
+from tests.support.proxy import FaultProxy
+from tests.support.servers import RedisServers, wait_until
+from tests.support.service_process import ServiceProcess
 
-MODULE = "tests.faults.failing_service"
+MODULE = "tests.support.failing_service"
 QUICK = {"REDELIVER_AFTER": "300"}
 
 

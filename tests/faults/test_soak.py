@@ -14,10 +14,10 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from service.embedded import EmbeddedRedis
+from image_moderation.embedded import EmbeddedRedis
 from tests.benchmarks.load import Sent, publish
 from tests.benchmarks.model import Kind, Message
-from tests.faults.outcome import (
+from tests.support.outcome import (
     BLOCKED,
     DEAD,
     GROUP,
@@ -28,8 +28,8 @@ from tests.faults.outcome import (
     wait_done,
     wrong,
 )
-from tests.servers import RedisServers
-from tests.service_process import ServiceProcess
+from tests.support.servers import RedisServers
+from tests.support.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from service.cli.main import run
-from tests.command_line import Call, Result
+from image_moderation.cli.main import run
+from tests.support.command_line import Call, Result
 
 
 @pytest.fixture

@@ -15,18 +15,18 @@ from typing import Any, cast
 import pytest
 import redis
 
-from service.domain.decision import OutboxEntry
-from service.domain.message import DeadLetter, RawMessage
-from service.domain.report import Report, Verdict
-from service.events.parse import parse
-from service.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_id, dead_letter_message
-from service.redis_connection import connect
-from service.settings import Settings
-from service.store.redis_store import Lifetimes, RedisStore
-from service.tools import clock, policy
-from tests.command_line import Call, Result
-from tests.servers import free_port, wait_until
-from tests.service_process import ROOT, ServiceProcess
+from image_moderation.domain.decision import OutboxEntry
+from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.report import Report, Verdict
+from image_moderation.events.parse import parse
+from image_moderation.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_id, dead_letter_message
+from image_moderation.redis_connection import connect
+from image_moderation.settings import Settings
+from image_moderation.store.redis_store import Lifetimes, RedisStore
+from image_moderation.wiring import clock, policy
+from tests.support.command_line import Call, Result
+from tests.support.servers import free_port, wait_until
+from tests.support.service_process import ROOT, ServiceProcess
 
 REPORTED, REVIEWED, LETTERS = "image.reported", "image.reviewed", "image.dead-letter"
 CLOSED = "redis://127.0.0.1:1"
@@ -428,7 +428,7 @@ def subprocess_of(
     """A command in a process of its own, ended by SIGKILL if the test didn't see its end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
     with subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-m", "image_moderation", *arguments],
         cwd=ROOT,
         env=inherited | {"MODERATION_BROKER_URL": broker},
         stdin=stdin,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded import EmbeddedRedis
-from tests.brokers.harness import Harness
-from tests.command_line import Call, Result
-from tests.servers import wait_until
-from tests.service_process import ROOT, ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.brokers.harness import Harness
+from tests.support.command_line import Call, Result
+from tests.support.servers import wait_until
+from tests.support.service_process import ROOT, ServiceProcess
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_commands(broker: Harness, cli: Call, redis_server: EmbeddedRedis, t
     env = {"MODERATION_BROKER_URL": broker.url, "MODERATION_STORE_URL": f"{redis_server.tcp_url}/1"}
     service = ServiceProcess(tmp_path, env, timeout=40)
     with service:
-        command = [sys.executable, "-m", "service", "watch", "--json"]
+        command = [sys.executable, "-m", "image_moderation", "watch", "--json"]
         watch = subprocess.Popen(
             command, cwd=ROOT, env=service.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -12,17 +12,17 @@ import pytest
 import redis
 from jsonschema import Draft202012Validator
 
-from service.cli.explanation import explain
-from service.domain.case import Case, Record
-from service.domain.decision import State, Trigger
-from service.domain.policy import Policy
-from service.events.models import BLOCKED, UNBLOCKED
-from service.events.render import NAMESPACE, stamp
-from service.events.schemas import json_schema
-from service.events.state import state_message
-from service.tools import clock
-from tests.case_values import case_key, case_value
-from tests.command_line import Call, Result
+from image_moderation.cli.explanation import explain
+from image_moderation.contracts.schemas import json_schema
+from image_moderation.domain.case import Case, Record
+from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.policy import Policy
+from image_moderation.events.models import BLOCKED, UNBLOCKED
+from image_moderation.events.render import NAMESPACE, stamp
+from image_moderation.events.state import state_message
+from image_moderation.wiring import clock
+from tests.support.case_values import case_key, case_value
+from tests.support.command_line import Call, Result
 
 CLOSED = "redis://127.0.0.1:1"
 HOUR, DAY = 3_600_000, 86_400_000

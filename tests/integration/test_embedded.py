@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.embedded import EmbeddedError, EmbeddedRedis, Engine, default_data_dir
-from tests.servers import ENGINES, RedisServers, wait_until
+from image_moderation.embedded import EmbeddedError, EmbeddedRedis, Engine, default_data_dir
+from tests.support.servers import ENGINES, RedisServers, wait_until
 
 
 @pytest.fixture(params=ENGINES)
@@ -57,7 +57,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(engine: Engine, tmp_path:
 def test_a_second_start_on_one_directory_is_refused(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.embedded.server._LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("image_moderation.embedded.server._LOCK_PATIENCE", 0.1)
     with EmbeddedRedis(tmp_path, engine=engine) as first:
         with pytest.raises(EmbeddedError) as refusal, EmbeddedRedis(tmp_path, engine=engine):
             pass
@@ -94,7 +94,7 @@ def test_a_server_that_dies_at_its_start_says_why(engine: Engine, tmp_path: Path
 def test_a_killed_parent_takes_its_server_along(engine: Engine, tmp_path: Path) -> None:
     script = (
         "import pathlib, sys, time\n"
-        "from service.embedded import EmbeddedRedis, Engine\n"
+        "from image_moderation.embedded import EmbeddedRedis, Engine\n"
         "engine = Engine(sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]))\n"
         "with EmbeddedRedis(pathlib.Path(sys.argv[4]), engine=engine) as server:\n"
         "    print(server.url, flush=True)\n"
@@ -114,7 +114,7 @@ def test_a_killed_parent_takes_its_server_along(engine: Engine, tmp_path: Path) 
 def test_an_orphan_keeps_the_directory_until_it_ends(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.embedded.server._LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("image_moderation.embedded.server._LOCK_PATIENCE", 0.0)
     # As a killed parent where the server isn't bound to it: the lock's own descriptor goes, the server stays.
     orphan = EmbeddedRedis(tmp_path, engine=engine)
     orphan.start()
@@ -140,7 +140,7 @@ def test_data_of_a_newer_or_another_engine_is_refused(
 
 
 def test_no_engine_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("service.embedded.engine.find_spec", lambda name: None)
+    monkeypatch.setattr("image_moderation.embedded.engine.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmbeddedError, match="no usable Valkey or Redis server found") as failure:
         EmbeddedRedis(tmp_path)

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 
 from examples.gallery.app import build
 from examples.gallery.site import Settings
-from tests.asgi import ask
-from tests.servers import wait_until_async
+from tests.support.asgi import ask
+from tests.support.servers import wait_until_async
 
 EXAMPLES = Path(__file__).parents[2] / "contracts" / "examples" / "valid"
 

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from service.domain.case import Case, Record
-from service.domain.decision import Action, Decision
-from service.domain.policy import Policy, apply
-from service.domain.report import Event, Outcome, Report, Tick, Verdict
-from service.redis_connection import Client, connect
-from service.store.digests import Digests
-from service.store.keys import Keys, partition_of
-from service.store.layout import EXTRA, decode
-from service.store.redis_store import Lifetimes, RedisStore
-from tests.histories import BASE, report, retraction, traces
+from image_moderation.domain.case import Case, Record
+from image_moderation.domain.decision import Action, Decision
+from image_moderation.domain.policy import Policy, apply
+from image_moderation.domain.report import Event, Outcome, Report, Tick, Verdict
+from image_moderation.redis_connection import Client, connect
+from image_moderation.store.digests import Digests
+from image_moderation.store.keys import Keys, partition_of
+from image_moderation.store.layout import EXTRA, decode
+from image_moderation.store.redis_store import Lifetimes, RedisStore
+from tests.support.histories import BASE, report, retraction, traces
 
 HISTORIES = int(os.environ.get("HISTORIES", "300"))
 KEY = b"a key for tests"
@@ -217,9 +217,9 @@ class Both:
         decisions: list[Answer] = []
         shadow: list[Answer] = []
         most = batch.policy.max_blocks_per_hour
-        room = max(0, most - len(self.blocks)) if most else None
+        blocks_left = max(0, most - len(self.blocks)) if most else None
         for event in batch.events:
-            step = apply(batch.policy, cases[event.image_id], event, batch.now, room)
+            step = apply(batch.policy, cases[event.image_id], event, batch.now, blocks_left)
             cases[event.image_id] = step.case
             outcomes.append(step.outcome)
             if isinstance(event, Tick) and batch.policy.asks_reviews:
@@ -233,7 +233,7 @@ class Both:
                 continue
             decisions.append((step.decision, None if isinstance(event, Tick) else event.arrived))
             if step.decision.action is Action.BLOCK and step.decision.automated:
-                room = None if room is None else room - 1
+                blocks_left = None if blocks_left is None else blocks_left - 1
         return outcomes, decisions, shadow
 
     def _count_blocks(self, decisions: Sequence[Decision]) -> None:

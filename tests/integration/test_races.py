@@ -12,21 +12,21 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.domain.case import Case
-from service.domain.decision import Publication, State, Trigger
-from service.domain.errors import Misconfigured
-from service.domain.message import Outgoing
-from service.domain.policy import Policy, score
-from service.domain.report import Outcome, Report
-from service.redis_connection import Client, connect
-from service.store.checks import check_server
-from service.store.digests import fingerprint
-from service.store.keys import Keys
-from service.store.redis_store import Lifetimes, RedisStore
-from service.store.reporter_key import agree_on_key, keep_record
-from tests.declarative import ledger
-from tests.histories import BASE, report, retraction
-from tests.servers import RedisServers
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import Publication, State, Trigger
+from image_moderation.domain.errors import Misconfigured
+from image_moderation.domain.message import Outgoing
+from image_moderation.domain.policy import Policy, score
+from image_moderation.domain.report import Outcome, Report
+from image_moderation.redis_connection import Client, connect
+from image_moderation.store.checks import check_server
+from image_moderation.store.digests import fingerprint
+from image_moderation.store.keys import Keys
+from image_moderation.store.redis_store import Lifetimes, RedisStore
+from image_moderation.store.reporter_key import agree_on_key, keep_record
+from tests.support.declarative import ledger
+from tests.support.histories import BASE, report, retraction
+from tests.support.servers import RedisServers
 
 KEYS = Keys("moderation")
 KEY = b"a key for tests"
@@ -154,7 +154,7 @@ async def test_racing_sweeps_take_each_decision_once(stores: list[RedisStore]) -
     await stores[0].apply([report(f"user-{who}", who, image=image) for who in range(5) for image in images])
     for store in stores:
         store._clock = lambda: BASE + 5_000
-    taken = await asyncio.gather(*(store.claim_due() for store in stores for _ in range(2)))
+    taken = await asyncio.gather(*(store.claim_unpublished() for store in stores for _ in range(2)))
     assert sorted(entry.decision.image_id for batch in taken for entry in batch) == sorted(images)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from service.brokers import port
-from service.brokers.redis import group as redis_group
-from service.brokers.redis.group import Group, raw_message
-from service.redis_connection import connect_one
+from image_moderation.brokers import port
+from image_moderation.brokers.redis import group as redis_group
+from image_moderation.brokers.redis.group import Group, raw_message
+from image_moderation.redis_connection import connect_one
 
 STREAM, NAME = "image.reported", "image-moderation"
 

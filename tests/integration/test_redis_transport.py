@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from service.brokers.port import Figures, Options
-from service.brokers.redis import group as redis_group
-from service.brokers.redis import transport as redis_transport
-from service.brokers.redis.group import together
-from service.brokers.redis.transport import RedisTransport
-from service.domain.message import RawMessage
-from service.redis_connection import connect_one
-from service.tools import clock
-from tests.servers import wait_until_async
+from image_moderation.brokers.port import Figures, Options
+from image_moderation.brokers.redis import group as redis_group
+from image_moderation.brokers.redis import transport as redis_transport
+from image_moderation.brokers.redis.group import together
+from image_moderation.brokers.redis.transport import RedisTransport
+from image_moderation.domain.message import RawMessage
+from image_moderation.redis_connection import connect_one
+from image_moderation.wiring import clock
+from tests.support.servers import wait_until_async
 
 REPORTED, REVIEWED, GROUP = "image.reported", "image.reviewed", "image-moderation"
 CHANNELS = {REPORTED: 2, REVIEWED: 1}

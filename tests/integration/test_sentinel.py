@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
-from service.redis_connection import close, connect
-from tests.servers import RedisServers, free_port, wait_until
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.redis_connection import close, connect
+from tests.support.servers import RedisServers, free_port, wait_until
 
 MASTER = "moderation-store"
 

@@ -12,10 +12,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from service.embedded import EmbeddedRedis
-from tests.brokers.harness import Harness
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.brokers.harness import Harness
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

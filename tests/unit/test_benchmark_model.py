@@ -183,4 +183,4 @@ def test_it_shares_no_code_with_the_service(module: Any) -> None:
     tree = ast.parse(Path(module.__file__).read_text())
     imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
-    assert not {name.partition(".")[0] for name in imported} & {"service", "faststream"}
+    assert not {name.partition(".")[0] for name in imported} & {"image_moderation", "faststream"}

@@ -26,7 +26,7 @@ from examples.gallery.site import REASONS, Settings, Site
 from examples.gallery.texts import load, preferred
 from examples.gallery.typography import typeset
 from examples.gallery.visitors import network_group, reporter_id
-from tests.asgi import ask
+from tests.support.asgi import ask
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

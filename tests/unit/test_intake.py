@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import pytest
 import structlog
 
-from service.domain.decision import Action, Applied, Decision, OutboxEntry, State, Trigger
-from service.domain.errors import BrokerUnavailable, StoreUnavailable
-from service.domain.message import DeadLetter, RawMessage
-from service.domain.policy import Policy
-from service.domain.report import Outcome, Report, Tick, Verdict
-from service.events.render import review_event
-from service.intake import intake as module
-from service.intake.intake import Intake
-from service.store.memory_store import MemoryStore
+from image_moderation.domain.decision import Action, Applied, Decision, OutboxEntry, State, Trigger
+from image_moderation.domain.errors import BrokerUnavailable, StoreUnavailable
+from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Outcome, Report, Tick, Verdict
+from image_moderation.events.render import review_event
+from image_moderation.intake import intake as module
+from image_moderation.intake.intake import Intake
+from image_moderation.store.memory_store import MemoryStore
 
 NOW = 1_795_500_000_000
 CHANNEL = "image.reported"
@@ -185,7 +185,7 @@ async def test_messages_delivered_often_go_one_by_one_and_as_retries() -> None:
 
 
 async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.events.parse import parse
+    from image_moderation.events.parse import parse
 
     def broken(raw: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
         if raw.position.endswith("-1"):

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from service.brokers.micro_batches import MicroBatches
-from tests.servers import wait_until_async
+from image_moderation.brokers.micro_batches import MicroBatches
+from tests.support.servers import wait_until_async
 
 
 class World:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from service.domain.decision import OutboxEntry, Publication
-from service.outbox.outbox import BrokerSink, Outbox
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
+from image_moderation.domain.decision import OutboxEntry, Publication
+from image_moderation.outbox.outbox import BrokerSink, Outbox
+from image_moderation.telemetry.metrics import Metrics
+from image_moderation.telemetry.tracing import Tracing
 from tests.contract.test_rendered import DECISION, UNBLOCKED_DECISION
 
 NOW = DECISION.decided_at + 50
@@ -25,7 +25,7 @@ class Store:
     def __init__(self) -> None:
         self.settled: list[OutboxEntry] = []
 
-    async def claim_due(self) -> Sequence[OutboxEntry]:
+    async def claim_unpublished(self) -> Sequence[OutboxEntry]:
         return []
 
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:

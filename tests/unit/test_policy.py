@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.domain.case import Case, Record
-from service.domain.decision import Action, Decision, State, Trigger
-from service.domain.policy import Policy, apply, score
-from service.domain.report import Outcome, Report
-from tests.declarative import deciding, ledger, reports_between
-from tests.histories import BASE, IMAGE, Run, events_within, report, retraction, run
+from image_moderation.domain.case import Case, Record
+from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.policy import Policy, apply, score
+from image_moderation.domain.report import Outcome, Report
+from tests.support.declarative import deciding, ledger, reports_between
+from tests.support.histories import BASE, IMAGE, Run, events_within, report, retraction, run
 
 WINDOW = 10
 COUNTED, DUPLICATE, LATE = Outcome.COUNTED, Outcome.DUPLICATE, Outcome.LATE

@@ -11,9 +11,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.embedded import EmbeddedRedis
-from tests.faults.proxy import FaultProxy
-from tests.servers import wait_until_async
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.proxy import FaultProxy
+from tests.support.servers import wait_until_async
 
 
 @pytest.fixture

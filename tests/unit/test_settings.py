@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.domain.policy import Policy
-from service.settings import Settings, SettingsError, milliseconds
-from service.tools import policy
+from image_moderation.domain.policy import Policy
+from image_moderation.settings import Settings, SettingsError, milliseconds
+from image_moderation.wiring import policy
 
 BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?password=hunter2"}
 SECRET = "hunter2"

@@ -14,12 +14,12 @@ from urllib.request import Request, urlopen
 import pytest
 import structlog
 
-from service.domain.report import Outcome
-from service.telemetry import logs
-from service.telemetry.health import Health
-from service.telemetry.http import http_app
-from service.telemetry.metrics import Metrics
-from service.telemetry.server import HttpServer
+from image_moderation.domain.report import Outcome
+from image_moderation.telemetry import logs
+from image_moderation.telemetry.health import Health
+from image_moderation.telemetry.http import http_app
+from image_moderation.telemetry.metrics import Metrics
+from image_moderation.telemetry.server import HttpServer
 
 DESIGNED = (
     "batch_reports",
@@ -237,14 +237,14 @@ def restored_logging() -> Iterator[None]:
 def test_log_lines_are_json_and_hold_no_payload() -> None:
     stream = io.StringIO()
     logs.configure("info", None, stream)
-    structlog.get_logger("service.x").info("stored", reports=3, extra={"channel": "image.reported"})
-    structlog.get_logger("service.x").debug("not shown")
+    structlog.get_logger("image_moderation.x").info("stored", reports=3, extra={"channel": "image.reported"})
+    structlog.get_logger("image_moderation.x").debug("not shown")
     logging.getLogger("faststream").info("Received %s", "it", extra={"message_id": "1-0"})
     payload = "hunter2"
     try:
         raise ValueError("wrong")
     except ValueError:
-        structlog.get_logger("service.x").exception("failed")
+        structlog.get_logger("image_moderation.x").exception("failed")
         logging.getLogger("redis").exception("failed too")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["stored", "Received it", "failed", "failed too"]
@@ -265,7 +265,7 @@ def test_console_lines_hold_no_payload() -> None:
     try:
         raise ValueError(len(payload))
     except ValueError:
-        structlog.get_logger("service.x").exception("failed", image=1)
+        structlog.get_logger("image_moderation.x").exception("failed", image=1)
     assert "failed" in stream.getvalue()
     assert "Traceback" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
@@ -276,7 +276,7 @@ def test_configuring_twice_logs_once() -> None:
     logs.configure("info", "json", io.StringIO())
     stream = io.StringIO()
     logs.configure("warning", "json", stream)
-    structlog.get_logger("service.x").info("not shown")
+    structlog.get_logger("image_moderation.x").info("not shown")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("a warning is a log line", UserWarning, stacklevel=1)

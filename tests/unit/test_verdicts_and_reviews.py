@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.case import Case
-from service.domain.decision import Action, Decision, State, Trigger
-from service.domain.policy import Policy, Step, apply
-from service.domain.report import Event, Outcome, Tick, Verdict
-from tests.histories import BASE, report
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.policy import Policy, Step, apply
+from image_moderation.domain.report import Event, Outcome, Tick, Verdict
+from tests.support.histories import BASE, report
 
 IMAGE = "img-42"
 IMMUNITY = 1_000
@@ -31,10 +31,12 @@ def reports(*times: int, start: int = 0) -> list[Event]:
     return [report(f"user-{start + n}", time) for n, time in enumerate(times)]
 
 
-def steps(policy: Policy, events: Sequence[Event], *, now: int = BASE, room: int | None = None) -> list[Step]:
+def steps(
+    policy: Policy, events: Sequence[Event], *, now: int = BASE, blocks_left: int | None = None
+) -> list[Step]:
     taken, case = [], Case()
     for event in events:
-        taken.append(apply(policy, case, event, now, room))
+        taken.append(apply(policy, case, event, now, blocks_left))
         case = taken[-1].case
     return taken
 
@@ -139,7 +141,7 @@ def test_a_verdict_during_the_grace_ends_the_wait() -> None:
 
 def test_beyond_the_breaker_a_block_is_one_review_and_comes_once_there_is_room() -> None:
     policy = rule(max_blocks_per_hour=1)
-    taken = steps(policy, reports(1, 2, 3, 4), room=0)
+    taken = steps(policy, reports(1, 2, 3, 4), blocks_left=0)
     assert decided(taken) == [(Action.REQUEST_REVIEW, Trigger.BREAKER)]
     assert taken[-1].case.state is State.OPEN
     step = apply(policy, taken[-1].case, report("user-9", 5), BASE, 1)
@@ -148,7 +150,7 @@ def test_beyond_the_breaker_a_block_is_one_review_and_comes_once_there_is_room()
 
 def test_a_withheld_case_is_bounded() -> None:
     policy = rule(max_blocks_per_hour=1)
-    taken = steps(policy, reports(*range(1, 100)), room=0)
+    taken = steps(policy, reports(*range(1, 100)), blocks_left=0)
     assert len(taken[-1].case.records) == policy.most_records
     assert taken[-1].outcome is Outcome.HELD
 

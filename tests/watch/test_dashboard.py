@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy.grafana.dashboard import render
-from tests.watch.rules import DASHBOARD
+from tests.support.rules import DASHBOARD
 
 
 def panels() -> Iterator[dict[str, Any]]:

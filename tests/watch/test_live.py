@@ -12,14 +12,14 @@ from uuid import uuid4
 import pytest
 import redis
 
-from service.embedded import EmbeddedRedis
-from service.events.render import review_event
-from service.tools import clock
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.events.render import review_event
+from image_moderation.wiring import clock
 from tests.benchmarks.load import publish, sample
-from tests.servers import wait_until
-from tests.service_process import ServiceProcess
-from tests.watch.prometheus import JOB, Prometheus
-from tests.watch.rules import DASHBOARD, NOT_YET, rules, runbook_queries, selectors
+from tests.support.prometheus import JOB, Prometheus
+from tests.support.rules import DASHBOARD, NOT_YET, rules, runbook_queries, selectors
+from tests.support.servers import wait_until
+from tests.support.service_process import ServiceProcess
 
 VARIABLES = {"$job": JOB, "$instance": ".*", "$__rate_interval": "1m", "$__range": "1m"}
 """The dashboard's variables, as Grafana would fill them in; the whole load lies within the minute."""

@@ -11,10 +11,9 @@ import pytest
 import typer.main
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.cli.main import app
-from service.telemetry.metrics import Metrics
-from tests.servers import missing
-from tests.watch.rules import (
+from image_moderation.cli.main import app
+from image_moderation.telemetry.metrics import Metrics
+from tests.support.rules import (
     NOT_YET,
     RULES,
     RULES_TEST,
@@ -26,8 +25,9 @@ from tests.watch.rules import (
     runbook_queries,
     selectors,
 )
+from tests.support.servers import missing
 
-SERVICE = Path(__file__).parents[2] / "service"
+SERVICE = Path(__file__).parents[2] / "service" / "image_moderation"
 Key = tuple[str, str]
 """An alert's name and, where several rules share it, the window that tells them apart."""
 

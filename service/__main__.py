@@ -1,5 +1,0 @@
-"""`python -m service` is `image-moderation`."""
-
-from service.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m service` is `image-moderation`."""
+
+from image_moderation.cli import main
+
+main()

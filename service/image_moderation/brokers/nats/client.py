@@ -1,0 +1,74 @@
+"""What the command line does with a NATS server, outside any group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from image_moderation.brokers.nats.errors import errors
+from image_moderation.brokers.nats.publisher import publish
+from image_moderation.brokers.nats.topology import STREAM, ensure_stream
+from image_moderation.domain.errors import BrokerUnavailable
+from image_moderation.domain.message import Outgoing
+
+AHEAD = 1_000
+"""Messages of a followed channel that may wait to be shown."""
+
+
+class NatsClient:
+    """Publishes, and follows subjects. See `port.BrokerClient`."""
+
+    def __init__(self, client: Client) -> None:
+        """`client` stays the caller's to close."""
+        self._client = client
+        self._jetstream = client.jetstream()
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """See `port.BrokerClient`."""
+        async with errors():
+            await ensure_stream(self._jetstream)
+            return [str(sequence) for sequence in await publish(self._jetstream, messages)]
+
+    @asynccontextmanager
+    async def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
+        """See `port.BrokerClient`."""
+        arrived: asyncio.Queue[Msg] = asyncio.Queue(AHEAD)
+        policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
+        reconnects = self._client.stats["reconnects"]
+        async with errors():
+            await ensure_stream(self._jetstream)
+            subscriptions = [
+                await self._jetstream.subscribe(
+                    channel,
+                    stream=STREAM,
+                    ordered_consumer=True,
+                    config=ConsumerConfig(deliver_policy=policy),
+                    cb=arrived.put,
+                )
+                for channel in channels
+            ]
+        try:
+            yield self._messages(arrived, reconnects)
+        finally:
+            if self._client.is_connected:
+                for subscription in subscriptions:
+                    await subscription.unsubscribe()
+
+    async def _messages(
+        self, arrived: "asyncio.Queue[Msg]", reconnects: int
+    ) -> AsyncIterator[tuple[str, str, bytes]]:
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    message = await arrived.get()
+            except TimeoutError:
+                # A server that was started again knows nothing of those who followed.
+                if not self._client.is_connected or self._client.stats["reconnects"] > reconnects:
+                    raise BrokerUnavailable("the connection was lost") from None
+                continue
+            yield message.subject, str(message.metadata.sequence.stream), message.data

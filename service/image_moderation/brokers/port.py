@@ -1,0 +1,227 @@
+"""What the service needs of a broker: the face that every transport in this room shows.
+
+Each lies in a folder of its own, whose `__init__` is a `Broker`; `choose` finds it by the URL's scheme.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from image_moderation.domain.decision import Publication
+from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.events.models import REPORTED_CHANNEL, REVIEWED_CHANNEL
+
+REDELIVER_AFTER = 10_000
+"""Milliseconds after which what a reader was given and has not answered for goes to another, on brokers
+where the client decides that. Read when a transport is made."""
+
+INCOMING = (REPORTED_CHANNEL, REVIEWED_CHANNEL)
+"""The channels that the service reads: the first is busy, the second is not."""
+
+
+def leave_restarting_to_the_watchdog() -> None:
+    """Turn FastStream's own supervisor of readers off, before a broker is made.
+
+    It restarts one that died without a pause, thousands of times a second while a server refuses it.
+    """
+    os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
+
+
+Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a transport is told. Times are in milliseconds."""
+
+    url: str
+    group: str
+    consumer: str
+    """This process's name in the group, unlike any other's."""
+    batch_size: int
+    """Most messages that the handler is given at once."""
+    clock: Callable[[], int]
+    dead_letter_retention: int
+    """How long dead letters are kept where the service itself removes them."""
+    decision_retention: int | None = None
+    """The same for decisions; None keeps them."""
+    registry: CollectorRegistry | None = None
+    """Where FastStream's own metrics go."""
+    tracer_provider: Any = None
+    """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
+
+    def middlewares(self, prometheus: Any) -> tuple[Any, ...]:
+        """FastStream's middlewares of one broker: `prometheus`, the class for its metrics, and where tracing
+        is on the one for its spans. FastStream names both alike; the second is there only with its library.
+        """
+        made: list[Any] = []
+        if self.registry is not None:
+            made.append(prometheus(registry=self.registry))
+        if self.tracer_provider is not None:
+            module = import_module(prometheus.__module__.replace(".prometheus.", ".opentelemetry."))
+            telemetry = getattr(module, prometheus.__name__.replace("Prometheus", "Telemetry"))
+            made.append(telemetry(tracer_provider=self.tracer_provider))
+        return tuple(made)
+
+
+class Figures(NamedTuple):
+    """How far behind the group is."""
+
+    lag: int
+    """Messages that no reader has been given yet."""
+    pending: int
+    """Messages given and not acked."""
+    oldest_pending_age: float
+    """Seconds since the oldest pending message was published, or where that can't be known since it was
+    given to its reader; 0 without one."""
+
+
+class Transport(Protocol):
+    """Reads reports and verdicts in batches, and publishes. Also `intake.ports.Source` and
+    `outbox.ports.Publisher`.
+
+    A message counts as delivered until it is acked. What a reader that died had in hand is delivered
+    again, to another or to this one, with a higher count where the broker keeps one.
+    """
+
+    async def start(self, handler: Handler) -> None:
+        """Make what is missing on the broker, and begin to read with what was there before.
+
+        `handler` takes each batch, which is of one channel, and returns once it is acked; several may run
+        at once.
+
+        Raises:
+            BrokerUnavailable: call again.
+            Misconfigured: the broker must not be used as it is set up.
+        """
+
+    async def revive(self) -> None:
+        """Set right whatever has stopped reading: a reader that died, a group that was deleted.
+
+        Called every second. Returns only if reading goes on.
+
+        Raises:
+            BrokerUnavailable: it does not, for now; call again.
+        """
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        """See `intake.ports.Source`."""
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """See `intake.ports.Source`."""
+
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
+        """See `outbox.ports.Publisher`."""
+
+    async def reclaim(self) -> None:
+        """Take back what dead readers left, where the broker doesn't by itself. Called every two seconds,
+        and only while both servers are there.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
+    async def tidy(self) -> None:
+        """Remove what nobody needs any more, where the broker doesn't by itself. Called every five seconds.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
+    async def figures(self) -> Figures:
+        """How far behind the group is. Called every second; it is also the check that the broker answers.
+
+        Raises:
+            BrokerUnavailable: unknown now.
+        """
+
+    async def stop(self, patience: float) -> None:
+        """Stop reading, let batches in hand finish for `patience` seconds, and close. What doesn't finish is
+        delivered again. Also after a `start` that failed.
+        """
+
+
+class BrokerClient(Protocol):
+    """What the command line does with a broker, outside any consumer group."""
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """Publish in order, and return each one's position once the broker has confirmed all; "" where it
+        has none.
+
+        Raises:
+            BrokerUnavailable: some may be published, and some not.
+        """
+
+    def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, str, bytes]]]:
+        """Give `(channel, position, body)` of every message, until cancelled, without taking it from anybody.
+
+        Once entered, nothing published from then on is missed. With `from_start` first what is there.
+
+        Raises:
+            Unsupported: the broker keeps nothing that has been consumed.
+            BrokerUnavailable: the broker is away, also while it gives.
+        """
+
+
+class DeadLetterQueue(Protocol):
+    """The dead letters of one broker, by their entries: whatever names one there."""
+
+    purge_note: str
+    """What a person should know who removes letters; "" where they are gone for good."""
+
+    async def count(self) -> int:
+        """Return how many entries there are, about: it is for a progress bar.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
+    def entries(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Give each entry and its body, oldest first, and end after the last.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
+    async def body(self, entry: str) -> bytes | None:
+        """Return an entry's body, None if it has been removed meanwhile.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
+    async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
+        """Publish `message`, and once that is confirmed remove the entries; return its position.
+
+        None, and nothing has changed, if it can be seen that an entry has been removed meanwhile.
+
+        Raises:
+            BrokerUnavailable: it may be published; if not, the entries stay.
+        """
+
+    async def remove(self, entries: Sequence[str]) -> int:
+        """Remove entries; return how many went.
+
+        Raises:
+            BrokerUnavailable: some may be gone.
+        """
+
+
+class Broker(Protocol):
+    """A folder of this room, seen from outside."""
+
+    def make_transport(self, options: Options) -> Transport:
+        """Return the service's transport; nothing is connected yet."""
+
+    def open_client(self, url: str, group: str) -> AbstractAsyncContextManager[BrokerClient]:
+        """Return the command line's tools."""
+
+    def open_dead_letters(self, url: str, group: str) -> AbstractAsyncContextManager[DeadLetterQueue]:
+        """Return the dead letters."""

@@ -1,0 +1,62 @@
+"""What the command line does with a Redis broker, outside any consumer group."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from image_moderation.brokers.redis.errors import errors
+from image_moderation.brokers.redis.group import BODY_FIELD
+from image_moderation.domain.message import Outgoing
+
+START = "0-0"
+POLL = 1000
+"""Milliseconds that one read waits; must stay well under the socket's timeout."""
+PAGE = 500
+
+
+class RedisClient:
+    """Publishes, and follows streams. See `port.BrokerClient`."""
+
+    def __init__(self, redis: Redis) -> None:
+        """`redis` stays the caller's to close."""
+        self._redis = redis
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
+        """See `port.BrokerClient`."""
+        async with errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for message in messages:
+                pipeline.xadd(message.channel, {BODY_FIELD: message.body})
+            return [position.decode() for position in await pipeline.execute()]
+
+    @asynccontextmanager
+    async def follow(
+        self, channels: Sequence[str], *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
+        """See `port.BrokerClient`."""
+        async with errors():
+            after = {channel: START if from_start else await self._end(channel) for channel in channels}
+        yield self._entries(after)
+
+    async def _end(self, channel: str) -> str:
+        try:
+            stream: dict[str, Any] = await self._redis.xinfo_stream(channel)
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return START
+        return str(stream["last-generated-id"].decode())
+
+    async def _entries(self, after: dict[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
+        while True:
+            async with errors():
+                streams: dict[Any, Any] = {**after}
+                reply: Any = await self._redis.xread(streams, count=PAGE, block=POLL)
+            for stream, entries in reply:
+                channel = stream.decode()
+                for position, fields in entries:
+                    after[channel] = position.decode()
+                    yield channel, after[channel], fields.get(BODY_FIELD, b"")

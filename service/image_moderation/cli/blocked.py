@@ -1,0 +1,59 @@
+"""`blocked`: what is blocked now."""
+
+import asyncio
+import json
+from typing import Any
+
+from image_moderation.cli.explanation import time_of
+from image_moderation.cli.output import Json, note, say, table
+from image_moderation.cli.scanning import looking, report_unreadable
+from image_moderation.cli.since import Since, parse_since
+from image_moderation.domain.case import Case
+from image_moderation.settings import Settings
+from image_moderation.wiring import case_scan, clock
+
+_COLUMNS = ("image", "revision", "decided at", "trigger")
+
+
+def blocked(since: Since = None, as_json: Json = False) -> None:
+    """List the images that are blocked, oldest decision first; with --json a line each, in no order.
+
+    By which settings each was decided is not kept; `inspect` says what else is known of one.
+    """
+    decided_since = parse_since(since, clock())
+    found = asyncio.run(_blocked(Settings.load(), decided_since, as_json=as_json))
+    if as_json:
+        return
+    if found:
+        found.sort(key=lambda pair: (pair[1].decided_at, pair[0]))
+        table(_COLUMNS, [tuple(_facts(*pair).values()) for pair in found])
+    else:
+        note("nothing is blocked" if since is None else "nothing was blocked since then")
+
+
+async def _blocked(settings: Settings, since: int | None, *, as_json: bool) -> list[tuple[str, Case]]:
+    """What the table needs; lines of JSON are said as they come, however many there are."""
+    found: list[tuple[str, Case]] = []
+    async with case_scan(settings) as cases:
+        with looking() as show:
+            async for image, case in cases.blocked(since, show):
+                if as_json:
+                    say(json.dumps(_facts(image, case)))
+                else:
+                    found.append(
+                        (
+                            image,
+                            Case(revision=case.revision, decided_at=case.decided_at, trigger=case.trigger),
+                        )
+                    )
+        report_unreadable(cases)
+    return found
+
+
+def _facts(image: str, case: Case) -> dict[str, Any]:
+    return {
+        "image_id": image,
+        "revision": case.revision,
+        "decided_at": time_of(case.decided_at),
+        "trigger": case.trigger,
+    }

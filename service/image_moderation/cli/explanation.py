@@ -1,0 +1,161 @@
+"""A case in words. Pure: the facts come from the store."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.policy import Policy
+from image_moderation.events.render import decision_id, stamp
+
+time_of = stamp
+
+
+def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy, now: int) -> list[str]:
+    """Return why the image is or isn't blocked, a sentence or two a line. `now` is in milliseconds."""
+    if case == Case():
+        lines = [f"{image} is not blocked: no report of it is known, or all has been forgotten."]
+    elif case.state is State.BLOCKED:
+        by_moderator = case.trigger is Trigger.MODERATOR
+        why = "a moderator upheld it" if by_moderator else "enough people had reported it"
+        lines = [
+            f"{image} is blocked since {stamp(case.decided_at)}: {why}.",
+            "Further reports change nothing; who had reported is no longer kept.",
+            *_verdict(case),
+        ]
+    else:
+        lines = _open(image, case, policy, now)
+    return lines + _last_decision(case, waiting)
+
+
+def withheld_until(case: Case, policy: Policy) -> int | None:
+    """Until when the block waits for a moderator, who was asked; None if it doesn't wait for one."""
+    asked_at = case.shadow_asked_at if policy.shadow else case.asked_at
+    if case.state is State.BLOCKED or not policy.review_grace or not asked_at:
+        return None
+    return asked_at + policy.review_grace if case.score >= policy.block_threshold else None
+
+
+def immune_until(case: Case, now: int) -> int | None:
+    """Until when no report counts, for a moderator cleared the image; None if reports count."""
+    return case.floor if case.verdict == "cleared" and case.floor > now else None
+
+
+def what(case: Case) -> Action:
+    """What the latest decision of a decided case was."""
+    if case.state is State.BLOCKED:
+        return Action.BLOCK
+    return Action.UNBLOCK if case.trigger is Trigger.MODERATOR else Action.REQUEST_REVIEW
+
+
+def _open(image: str, case: Case, policy: Policy, now: int) -> list[str]:
+    threshold, lacking = policy.block_threshold, policy.block_threshold - case.score
+    so_far = f"{case.score} of {threshold} distinct reporters"
+    lapses = case.first + policy.report_window
+    immune = immune_until(case, now)
+    if immune is not None and case.first == 0:
+        lines = [
+            f"{image} is not blocked: a moderator cleared it, and until {stamp(immune)} no report counts."
+        ]
+    elif case.first == 0:
+        lines = [f"{image} is not blocked: it has no standing report."]
+    elif lacking <= 0:
+        lines = _withheld(image, so_far, case, policy, now)
+    elif now > lapses:
+        lines = [
+            f"{image} is not blocked: {so_far} within one window, which ended {stamp(lapses)}.",
+            "A report made after that begins a new round, in which these no longer count.",
+        ]
+    else:
+        would = "would block it"
+        if policy.shadow:
+            would = "would block it, were this not shadow mode"
+        lines = [f"{image} is not blocked: {so_far}, {lacking} more until {stamp(lapses)} {would}."]
+    if case.first:
+        lines.append(f"Its reports range from {stamp(case.first)} to {stamp(case.last)}.")
+    return lines + _remarks(case, now) + _verdict(case) + _review(case, policy) + _shadow(case)
+
+
+def _withheld(image: str, so_far: str, case: Case, policy: Policy, now: int) -> list[str]:
+    """Why an image with enough reporters is open all the same."""
+    if policy.shadow and case.shadow_blocked:
+        return [f"{image} is not blocked, though it has {so_far}: shadow mode blocks nothing."]
+    but = f"{image} is not blocked yet, though it has {so_far}:"
+    until = withheld_until(case, policy)
+    if until is not None and now < until:
+        return [f"{but} the block waits for a moderator until {stamp(until)}."]
+    if case.trigger is Trigger.BREAKER and case.asked_at:
+        return [
+            f"{but} too many images were being blocked, so the breaker held this one back.",
+            "It is blocked at its next counted report, once there is room.",
+        ]
+    if until is not None:
+        lines = [f"{but} the block waited for a moderator until {stamp(until)}, and is due."]
+    else:
+        lines = [f"{but} the threshold applies from its next change."]
+    if policy.max_blocks_per_hour:
+        most = policy.max_blocks_per_hour
+        lines.append(f"The breaker lets {most} automatic blocks an hour pass, and may have held it back.")
+    return lines
+
+
+def _remarks(case: Case, now: int) -> list[str]:
+    lines: list[str] = []
+    standing = [record for record in case.records.values() if record.stands]
+    if len(standing) > case.score:
+        lines.append(f"{len(standing)} people reported it; those of one group count once.")
+    if reasons := Counter(record.reason or "" for record in standing):
+        lines.append(f"Reasons: {', '.join(f'{name} {count}' for name, count in reasons.most_common())}.")
+    if retracted := len(case.records) - len(standing):
+        lines.append(f"Taken back by their reporters: {retracted}.")
+    if 0 < case.floor <= now:
+        lines.append(f"Reports up to {stamp(case.floor)} do not count.")
+    return lines
+
+
+def _verdict(case: Case) -> list[str]:
+    if case.verdict is None:
+        return []
+    return [f"Newest verdict: {case.verdict} by a moderator at {stamp(case.verdict_time)}."]
+
+
+def _review(case: Case, policy: Policy) -> list[str]:
+    if case.asked_at:
+        return [f"A review was asked for at {stamp(case.asked_at)}, and is asked for once a round."]
+    if policy.shadow:
+        return []
+    lines: list[str] = []
+    if policy.review_threshold > case.score:
+        lines.append(f"A review is asked for at {policy.review_threshold} distinct reporters.")
+    if policy.urgent_reasons:
+        reasons = ", ".join(sorted(policy.urgent_reasons))
+        lines.append(f"A review is asked for at the first report that says {reasons}.")
+    return lines
+
+
+def _shadow(case: Case) -> list[str]:
+    lines: list[str] = []
+    if case.shadow_asked_at:
+        lines.append(f"Shadow mode would have asked for a review at {stamp(case.shadow_asked_at)}.")
+    if case.shadow_blocked:
+        lines.append("Shadow mode would have blocked it in this round.")
+    return lines
+
+
+def _last_decision(case: Case, waiting: Sequence[Decision]) -> list[str]:
+    lines: list[str] = []
+    if case.revision:
+        last = next((one for one in waiting if one.revision == case.revision), None)
+        where = "has been published" if last is None else "waits in the outbox to be published"
+        did = {Action.BLOCK: "blocked", Action.UNBLOCK: "unblocked"}.get(what(case), "review asked for")
+        by = f" by {case.trigger}" if case.trigger else ""
+        at = stamp(case.decided_at)
+        lines.append(f"Last decision: revision {case.revision}, {did} at {at}{by}; it {where}.")
+    for one in waiting:
+        reasons = ", ".join(f"{name} {count}" for name, count in sorted(one.reasons.items()))
+        lines.append(
+            f"In the outbox: {one.action}, revision {one.revision}, event {decision_id(one)}, "
+            f"{one.distinct_reporters} of {one.threshold} distinct reporters"
+            f"{f' ({reasons})' if reasons else ''}."
+        )
+    return lines

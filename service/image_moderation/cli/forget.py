@@ -1,0 +1,66 @@
+"""`forget`: removes a case."""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from image_moderation.cli.output import Failed, Json, encodable, note, plain, say, say_json
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import Decision, State
+from image_moderation.settings import Settings
+from image_moderation.wiring import case_scan, reading_store
+
+
+def forget(
+    image: Annotated[str, typer.Option("--image", metavar="ID", help="The image's id.")],
+    as_json: Json = False,
+) -> None:
+    """Remove all that is known about one image: who reported it, its state and its verdict. Asks nothing.
+
+    Unblocks nothing: consumers are told nothing, and new reports count from zero. A decision that is not
+    published yet still will be.
+    """
+    removed, case, waiting = asyncio.run(_forget(Settings.load(), encodable(image, "--image")))
+    if as_json:
+        say_json(
+            {
+                "image_id": image,
+                "forgotten": removed,
+                "state": case.state if removed and case else None,
+                "reporters": len(case.records) if removed and case else None,
+                "waiting_in_outbox": len(waiting),
+            }
+        )
+    elif removed:
+        say(plain(f"{image}: forgotten, {_words(case)}"))
+        if case and case.state is State.BLOCKED:
+            note("This unblocks nothing: whoever has blocked the image goes on doing so.")
+    if waiting and not as_json:
+        note(f"Decisions not published yet: {len(waiting)}; they stay in the outbox, and will be.")
+    if not removed:
+        raise Failed(f"{plain(image)}: nothing is known about it")
+
+
+async def _forget(settings: Settings, image: str) -> tuple[bool, Case | None, Sequence[Decision]]:
+    async with reading_store(settings) as store, case_scan(settings) as cases:
+        case: Case | None
+        waiting: Sequence[Decision]
+        try:
+            case, waiting = await store.case(image)
+        except (struct.error, ValueError, IndexError):
+            case, waiting = None, ()
+        return await cases.forget(image), case, waiting
+
+
+def _words(case: Case | None) -> str:
+    """What was removed."""
+    if case is None:
+        return "which no version like this one could read"
+    if case.state is State.BLOCKED:
+        return f"which was blocked, revision {case.revision}"
+    of = "reporter" if len(case.records) == 1 else "reporters"
+    verdict = f", {case.verdict} by a moderator" if case.verdict else ""
+    return f"with the records of {len(case.records)} {of}{verdict}"

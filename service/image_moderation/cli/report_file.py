@@ -1,0 +1,143 @@
+"""`report --file`: publishes JSON lines of reports."""
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from pydantic_core import from_json
+
+from image_moderation.brokers.port import BrokerClient
+from image_moderation.cli.output import Failed, complain, explain_outage, plain, progress, say, say_json
+from image_moderation.domain.errors import Unavailable
+from image_moderation.domain.message import Outgoing, RawMessage
+from image_moderation.events.models import REPORTED_CHANNEL
+from image_moderation.events.parse import Malformed, parse
+from image_moderation.events.render import report_event
+from image_moderation.settings import Settings
+from image_moderation.wiring import broker_client, clock
+
+SOURCE = "/image-moderation/cli"
+CHUNK = 65_536
+_SHORT = ("image_id", "reporter_id", "reason", "reporter_group")
+
+
+@dataclass
+class Tally:
+    """How far a file has been published."""
+
+    lines: int = 0
+    published: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+
+def report_file(file: Path, *, as_json: bool) -> None:
+    """Publish the good lines of `file`, in order, and name the others."""
+    settings = Settings.load()
+    tally = Tally()
+    with ExitStack() as stack:
+        if str(file) == "-":
+            source: BinaryIO = sys.stdin.buffer
+            size = None
+        else:
+            try:
+                source = stack.enter_context(file.open("rb"))
+                size = file.stat().st_size or None
+            except OSError as error:
+                raise Failed(f"{plain(file)}: can't be read: {error.strerror}") from None
+        advance = stack.enter_context(progress("publishing", size))
+        try:
+            asyncio.run(_publish(settings, source, tally, advance))
+        except Unavailable as error:
+            raise Failed(
+                f"{explain_outage(error)}; {tally.published} events were published before; "
+                f"from line {tally.lines + 1} on some may be and some not"
+            ) from None
+    if as_json:
+        say_json({"published": tally.published, "refused": tally.refused})
+    else:
+        say(f"{tally.published} published, {len(tally.refused)} refused")
+    if tally.refused:
+        raise Failed(f"{len(tally.refused)} of {tally.lines} lines were refused")
+
+
+async def _publish(
+    settings: Settings, source: BinaryIO, tally: Tally, advance: Callable[[float], None]
+) -> None:
+    async with broker_client(settings) as client:
+        for lines in _lines(source):
+            await _publish_some(client, lines, settings.max_event_bytes, tally)
+            advance(sum(len(line) + 1 for line in lines))
+
+
+async def _publish_some(client: BrokerClient, lines: list[bytes], max_bytes: int, tally: Tally) -> None:
+    messages: list[Outgoing] = []
+    refused: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, tally.lines + 1):
+        if not line.strip():
+            continue
+        try:
+            messages.append(event_of(line.strip(), clock(), max_bytes))
+        except Malformed as malformed:
+            refused.append({"line": number, "reason": malformed.reason, "error": str(malformed)})
+    if messages:
+        await client.publish(messages)
+    tally.lines += len(lines)
+    tally.published += len(messages)
+    tally.refused += refused
+    for one in refused:
+        complain(f"line {one['line']}: {one['reason']}: {plain(one['error'])}")
+
+
+def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
+    """Whole lines as they come: a pipe that is written slowly is published as slowly, not held back."""
+    read = source.read1 if isinstance(source, io.BufferedReader) else source.read
+    rest = b""
+    while chunk := read(CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
+    """Return the event that a line stands for: the line itself, or one made of a short object.
+
+    Raises:
+        Malformed: the service would not take it.
+    """
+    body = line
+    try:
+        given: Any = from_json(line, allow_inf_nan=False)
+    except ValueError:
+        given = None  # the parser says why
+    if isinstance(given, dict) and "specversion" not in given and "image_id" in given:
+        body = _event_of_object(given, now)
+    report = parse(RawMessage(REPORTED_CHANNEL, "", body, now), now, max_bytes)
+    return Outgoing(REPORTED_CHANNEL, body, key=report.image_id)
+
+
+def _event_of_object(given: dict[str, Any], now: int) -> bytes:
+    if unknown := sorted(set(given) - set(_SHORT)):
+        takes = f"an object takes {', '.join(_SHORT)}; anything else belongs into a whole event"
+        raise Malformed("invalid", f"{', '.join(unknown)[:200]}: {takes}")
+    if "reporter_id" not in given:
+        raise Malformed("invalid", "reporter_id: is missing")
+    for name in _SHORT[2:]:
+        if given.get(name, "x") in ("", None):
+            raise Malformed("invalid", f"{name}: is empty; leave it out")
+    return report_event(
+        event_id=str(uuid4()),
+        source=SOURCE,
+        time=now,
+        image_id=given["image_id"],
+        reporter_id=given["reporter_id"],
+        reason=given.get("reason"),
+        group=given.get("reporter_group"),
+    )

@@ -1,0 +1,136 @@
+"""`republish`: tells consumers that lost events what the state is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from image_moderation.cli.output import (
+    Failed,
+    Json,
+    complain,
+    encodable,
+    explain_outage,
+    plain,
+    progress,
+    say,
+    say_json,
+)
+from image_moderation.cli.scanning import looking, report_unreadable
+from image_moderation.cli.since import Since, parse_since
+from image_moderation.domain.case import Case
+from image_moderation.domain.errors import Unavailable
+from image_moderation.domain.message import Outgoing
+from image_moderation.events.state import state_message
+from image_moderation.settings import Settings
+from image_moderation.store.scan import CaseScan
+from image_moderation.wiring import broker_client, case_scan, clock, policy
+
+PAGE = 500
+"""Events published at once."""
+
+
+@dataclass
+class Result:
+    """How far it got."""
+
+    published: Counter[str] = field(default_factory=Counter)
+    """Events by channel."""
+    undecided: list[str] = field(default_factory=list)
+    """Images that were named, and that nothing was ever decided about."""
+    earlier: list[str] = field(default_factory=list)
+    """Images that were named, and decided before --since."""
+
+
+def republish(
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="IMAGE…", help="Images, by their ids; all if left out.")
+    ] = None,
+    since: Since = None,
+    as_json: Json = False,
+) -> None:
+    """Publish again what state images are in, blocked or not, for consumers that lost events.
+
+    With the revision and decided_at of the latest decision, so that whoever knows it ignores this; with an id
+    of its own, and without the counts, which are no longer kept.
+    """
+    now = clock()
+    decided_since = parse_since(since, now)
+    named = list(dict.fromkeys(encodable(image, "IMAGE") for image in images or ()))
+    result = Result()
+    try:
+        asyncio.run(_republish(Settings.load(), named, decided_since, now, result))
+    except Unavailable as error:
+        before = f"{result.published.total()} events were published before, a last few more perhaps"
+        raise Failed(f"{explain_outage(error)}; {before}; repeating is safe") from None
+    if as_json:
+        say_json(
+            {
+                "published": result.published.total(),
+                "channels": dict(result.published),
+                "never_decided": result.undecided,
+                "decided_earlier": result.earlier,
+            }
+        )
+    else:
+        say(f"{result.published.total()} published{_by_channel(result.published)}")
+    for image in result.undecided:
+        complain(f"{plain(image)}: nothing was ever decided about it, so nothing was published")
+    for image in result.earlier:
+        complain(f"{plain(image)}: it was decided before --since, so nothing was published")
+    if result.undecided:
+        raise Failed(f"{len(result.undecided)} of {len(named)} images were never decided")
+
+
+async def _republish(
+    settings: Settings, named: Sequence[str], since: int | None, now: int, result: Result
+) -> None:
+    policy_hash = policy(settings).hash
+    async with case_scan(settings) as cases, broker_client(settings) as client:
+        messages: list[Outgoing] = []
+
+        async def publish() -> None:
+            await client.publish(messages)
+            result.published.update(message.channel for message in messages)
+            messages.clear()
+
+        chosen = _named(cases, named, since, result) if named else _all(cases, since)
+        async for image, case in chosen:
+            messages.append(state_message(image, case, policy_hash, now))
+            if len(messages) >= PAGE:
+                await publish()
+        if messages:
+            await publish()
+        report_unreadable(cases)
+
+
+async def _all(cases: CaseScan, since: int | None) -> AsyncIterator[tuple[str, Case]]:
+    with looking() as show:
+        async for pair in cases.decided(since, show):
+            yield pair
+
+
+async def _named(
+    cases: CaseScan, images: Sequence[str], since: int | None, result: Result
+) -> AsyncIterator[tuple[str, Case]]:
+    with progress("republishing", len(images)) as advance:
+        for image in images:
+            case = await cases.case(image)
+            if not case.revision:
+                result.undecided.append(image)
+            elif case.decided_at < (since or 0):
+                result.earlier.append(image)
+            else:
+                yield image, case
+            advance(1)
+
+
+def _by_channel(published: Counter[str]) -> str:
+    return (
+        f" ({', '.join(f'{count} to {name}' for name, count in sorted(published.items()))})"
+        if published
+        else ""
+    )

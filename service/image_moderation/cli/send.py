@@ -1,0 +1,34 @@
+"""How one event of the command line is sent: checked by the service's own parser first, then published."""
+
+import asyncio
+
+from image_moderation.cli.output import WrongCall, say, say_json
+from image_moderation.domain.message import Outgoing, RawMessage
+from image_moderation.events.parse import Malformed, parse
+from image_moderation.settings import Settings
+from image_moderation.wiring import broker_client, clock
+
+
+def send(
+    command: str, settings: Settings, channel: str, event_id: str, image: str, body: bytes, *, as_json: bool
+) -> None:
+    """Publish `body` and print its event's id.
+
+    Raises:
+        WrongCall: the service would refuse it.
+        BrokerUnavailable: it may not be published.
+    """
+    try:
+        parse(RawMessage(channel, "", body, clock()), clock(), settings.max_event_bytes)
+    except Malformed as malformed:
+        raise WrongCall(f"{command}: {malformed}") from None
+    position = asyncio.run(_publish(settings, Outgoing(channel, body, key=image)))
+    if as_json:
+        say_json({"id": event_id, "channel": channel, "position": position, "image_id": image})
+    else:
+        say(event_id)
+
+
+async def _publish(settings: Settings, message: Outgoing) -> str:
+    async with broker_client(settings) as client:
+        return (await client.publish([message]))[0]

@@ -1,0 +1,66 @@
+"""`watch`: decisions as they come."""
+
+import asyncio
+import json
+import signal
+from typing import Annotated, Any
+
+import typer
+
+from image_moderation.cli.output import note, plain, say
+from image_moderation.events.models import DECISION_CHANNELS, REVIEW_CHANNEL
+from image_moderation.settings import Settings
+from image_moderation.wiring import broker_client
+
+ASKED = "review requested"
+"""Shown in place of the state, which such an event doesn't change."""
+
+
+def watch(
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest decision that the broker still has.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as it is, one a line.")] = False,
+) -> None:
+    """Show decisions as they are published, until Ctrl-C. Takes nothing from anybody who consumes them."""
+    try:
+        asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return  # the usual end
+
+
+async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None:
+    # By a handler of its own, for a shell starts what runs in its background with SIGINT ignored.
+    if (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    async with (
+        broker_client(settings) as client,
+        client.follow(DECISION_CHANNELS, from_start=from_start) as messages,
+    ):
+        note(f"watching {', '.join(DECISION_CHANNELS)}; Ctrl-C ends")
+        async for channel, position, body in messages:
+            if as_json:
+                # A line break can only stand between JSON's tokens, where a space does as well.
+                say(body.decode(errors="backslashreplace").replace("\n", " ").replace("\r", " "))
+            else:
+                say(_line(channel, position, body))
+
+
+def _line(channel: str, position: str, body: bytes) -> str:
+    """One decision for a person. Fields of later versions are left out, missing ones too."""
+    try:
+        data: dict[str, Any] = json.loads(body)["data"]
+        reasons = ", ".join(f"{name} {count}" for name, count in dict(data.get("reasons", {})).items())
+        facts = [
+            data["decided_at"],
+            data["image_id"],
+            ASKED if channel == REVIEW_CHANNEL else data["state"],
+            f"revision {data['revision']}",
+            f"by {data.get('trigger', '?')}",
+            f"{data['distinct_reporters']} of {data['threshold']} reporters" if "threshold" in data else "",
+            reasons,
+        ]
+    except (ValueError, KeyError, TypeError):
+        return f"{plain(channel)} {position}: not an event that this version understands"
+    return "  ".join(plain(fact) for fact in facts if fact)

@@ -1,0 +1,178 @@
+"""The AsyncAPI document: which events come and go, on which channel.
+
+FastStream's generator writes it from a broker that is never connected and declares what the real adapter
+does. Its channels and operations are right. Its messages are not: it makes one of the two events that may
+be reported, takes a dead letter's data for the whole, invents a correlation id, and describes a server
+and bindings that the specification doesn't know. Those are put right here.
+"""
+
+import json
+from typing import Any
+
+from faststream.redis import RedisBroker, StreamSub
+from faststream.specification import AsyncAPI
+
+from image_moderation import __version__
+from image_moderation.contracts.schemas import EVENTS, components
+from image_moderation.events.models import (
+    BLOCKED,
+    BLOCKED_CHANNEL,
+    DEAD_LETTER,
+    DEAD_LETTER_CHANNEL,
+    REPORTED,
+    REPORTED_CHANNEL,
+    RETRACTED,
+    REVIEW_CHANNEL,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    REVIEWED_CHANNEL,
+    UNBLOCKED,
+    UNBLOCKED_CHANNEL,
+    Blocked,
+    DeadLettered,
+    Reported,
+    Retracted,
+    Reviewed,
+    ReviewRequested,
+    Unblocked,
+)
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+_DESCRIPTION = (
+    "Blocks an image automatically once several people have reported it. Every event is a CloudEvent 1.0 "
+    "as JSON in structured mode, UTF-8. Unknown fields are ignored on input; output only ever gains fields "
+    "within a version, and its enumerations are open."
+)
+_SERVERS = {
+    "redis": {
+        "host": "localhost:6379",
+        "protocol": "redis",
+        "description": "Redis or Valkey. A channel is a stream of the same name, an event one entry of it "
+        "with the JSON in the field `__data__`; on input `data` is taken, too.",
+    },
+    "kafka": {
+        "host": "localhost:9092",
+        "protocol": "kafka",
+        "description": "A channel is a topic of the same name, an event the value of a record; the key of a "
+        "decision is the image id.",
+    },
+    "rabbitmq": {
+        "host": "localhost:5672",
+        "protocol": "amqp",
+        "description": "A channel is a routing key of the durable topic exchange `image-moderation`, an "
+        "event the body of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
+    },
+    "nats": {
+        "host": "localhost:4222",
+        "protocol": "nats",
+        "description": "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the "
+        "payload of a message; the `Nats-Msg-Id` of a decision is its event id.",
+    },
+}
+"""Where the channels are, one of these: wherever MODERATION_BROKER_URL says."""
+_MESSAGES = {
+    REPORTED_CHANNEL: (REPORTED, RETRACTED),
+    REVIEWED_CHANNEL: (REVIEWED,),
+    BLOCKED_CHANNEL: (BLOCKED,),
+    UNBLOCKED_CHANNEL: (UNBLOCKED,),
+    REVIEW_CHANNEL: (REVIEW_REQUESTED,),
+    DEAD_LETTER_CHANNEL: (DEAD_LETTER,),
+}
+_CHANNELS = {
+    REPORTED_CHANNEL: "Reports of images, and their retractions. In any order, any number of times.",
+    REVIEWED_CHANNEL: "Moderators' verdicts on images. In any order, any number of times.",
+    BLOCKED_CHANNEL: "Images to block. Apply one if its `decided_at` is newer than the last applied of "
+    "`image.blocked` and `image.unblocked` for that image.",
+    UNBLOCKED_CHANNEL: "Images to show again. Apply one by the same rule as a block.",
+    REVIEW_CHANNEL: "Images that a moderator should look at. They change nothing for whoever shows images.",
+    DEAD_LETTER_CHANNEL: "Messages that could not be understood, each kept whole with the reason why.",
+}
+
+
+def document() -> bytes:
+    """Return the document as JSON, the same bytes for the same code."""
+    generated: dict[str, Any] = json.loads(
+        AsyncAPI(
+            _declared(),
+            title="image-moderation",
+            version=__version__,
+            description=_DESCRIPTION,
+            license={"name": "Apache-2.0"},
+            schema_version="3.0.0",
+        )
+        .to_specification()
+        .to_json()
+    )
+    return json.dumps(_corrected(generated), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _declared() -> RedisBroker:
+    """A broker for the generator to read, never to be connected."""
+    broker = RedisBroker()
+
+    @broker.subscriber(
+        stream=StreamSub(REPORTED_CHANNEL), title=REPORTED_CHANNEL, description=_CHANNELS[REPORTED_CHANNEL]
+    )
+    async def receive(event: Reported | Retracted) -> None:
+        raise NotImplementedError
+
+    @broker.subscriber(
+        stream=StreamSub(REVIEWED_CHANNEL), title=REVIEWED_CHANNEL, description=_CHANNELS[REVIEWED_CHANNEL]
+    )
+    async def judge(event: Reviewed) -> None:
+        raise NotImplementedError
+
+    sent: dict[str, Any] = {
+        BLOCKED_CHANNEL: Blocked,
+        UNBLOCKED_CHANNEL: Unblocked,
+        REVIEW_CHANNEL: ReviewRequested,
+        DEAD_LETTER_CHANNEL: DeadLettered,
+    }
+    for channel, event in sent.items():
+        broker.publisher(stream=channel, title=channel, description=_CHANNELS[channel], schema=event)
+    return broker
+
+
+def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
+    references, schemas = components("#/components/schemas/{model}")
+    # The generator's own order changes from run to run.
+    channels = {name: generated["channels"][name] for name in _MESSAGES}
+    for name, channel in channels.items():
+        channel["servers"] = [{"$ref": f"#/servers/{server}"} for server in _SERVERS]
+        channel["messages"] = {
+            event_type: {"$ref": f"#/components/messages/{event_type}"} for event_type in _MESSAGES[name]
+        }
+        del channel["bindings"]
+    operations = {name: generated["operations"][name] for name in _MESSAGES}
+    for name, operation in operations.items():
+        operation["messages"] = [
+            {"$ref": f"#/channels/{name}/messages/{event_type}"} for event_type in _MESSAGES[name]
+        ]
+    return {
+        "asyncapi": generated["asyncapi"],
+        "info": generated["info"],
+        "defaultContentType": CONTENT_TYPE,
+        "servers": _SERVERS,
+        "channels": channels,
+        "operations": operations,
+        "components": {
+            "messages": {
+                event_type: {
+                    "name": event_type,
+                    "title": event_type,
+                    "summary": _summary(event_type),
+                    "contentType": CONTENT_TYPE,
+                    "payload": references[event_type],
+                }
+                for event_types in _MESSAGES.values()
+                for event_type in event_types
+            },
+            "schemas": dict(sorted(schemas.items())),
+        },
+    }
+
+
+def _summary(event_type: str) -> str:
+    """What an event says, in a sentence."""
+    return (EVENTS[event_type].__doc__ or "").strip()

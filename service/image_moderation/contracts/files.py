@@ -1,0 +1,51 @@
+"""The generated files of `contracts/`: made from the code, checked in, compared."""
+
+import json
+from pathlib import Path
+
+from image_moderation.contracts.asyncapi import document
+from image_moderation.contracts.schemas import EVENTS, json_schema
+
+_SCHEMAS = "schemas"
+_SUFFIX = ".schema.json"
+
+
+def files() -> dict[str, bytes]:
+    """Every generated file by its path below `contracts/`."""
+    schemas = {
+        f"{_SCHEMAS}/{event_type}{_SUFFIX}": json.dumps(json_schema(event_type), indent=2, ensure_ascii=False)
+        for event_type in EVENTS
+    }
+    return {"asyncapi.json": document()} | {path: f"{text}\n".encode() for path, text in schemas.items()}
+
+
+def drift(root: Path) -> list[str]:
+    """A line for each file below `root`, the folder `contracts/`, that isn't what the code would write."""
+    wanted = files()
+    lines = []
+    for path, content in wanted.items():
+        file = root / path
+        if not file.is_file():
+            lines.append(f"{file}: is missing")
+        elif file.read_bytes() != content:
+            lines.append(f"{file}: differs from what the code would write")
+    lines += [f"{file}: no event has this schema" for file in _surplus(root, wanted)]
+    return lines
+
+
+def write(root: Path) -> None:
+    """Make every generated file below `root`, the folder `contracts/`, what `files` says."""
+    wanted = files()
+    for path, content in wanted.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file() or file.read_bytes() != content:
+            file.write_bytes(content)
+    for file in _surplus(root, wanted):
+        file.unlink()
+
+
+def _surplus(root: Path, wanted: dict[str, bytes]) -> list[Path]:
+    """Schemas of events that are no more. What else lies there was written by hand."""
+    found = sorted((root / _SCHEMAS).glob(f"*{_SUFFIX}"))
+    return [file for file in found if f"{_SCHEMAS}/{file.name}" not in wanted]

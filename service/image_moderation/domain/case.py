@@ -1,0 +1,65 @@
+"""A case: all that is known about one image, as plain values."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.report import OTHER, UNSPECIFIED
+
+REASON_TABLE_BYTES = 240
+"""A case names its first reasons up to this many bytes, one each besides the text; later ones are `other`."""
+
+
+class Record(NamedTuple):
+    """The newest event of one reporter on one image."""
+
+    time: int
+    reason: str | None
+    """None marks a retraction, kept as a tombstone."""
+    group: str | None
+
+    @property
+    def stands(self) -> bool:
+        return self.reason is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image's reporters, state and revision. The default is a case nobody has touched.
+
+    Reporters and groups are keys of whatever kind the store uses: digests there, plain names in
+    the oracle.
+    """
+
+    state: State = State.OPEN
+    floor: int = 0
+    """A report at or before it never counts."""
+    first: int = 0
+    """Least and greatest time of the round's reports; 0 while there is no round."""
+    last: int = 0
+    score: int = 0
+    revision: int = 0
+    decided_at: int = 0
+    trigger: Trigger | None = None
+    """What brought the latest decision about."""
+    verdict: str | None = None
+    """`upheld` or `cleared`: the newest verdict by time."""
+    verdict_time: int = 0
+    asked_at: int = 0
+    """When a review was asked for in this round, by the service's clock; 0 if not."""
+    shadow_asked_at: int = 0
+    """The same, had it not been shadow mode."""
+    shadow_blocked: bool = False
+    """Shadow mode would have blocked in this round."""
+    reasons: tuple[str, ...] = ()
+    """The reasons named in this round, in order of arrival."""
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def name_reason(self, reason: str) -> tuple[str, tuple[str, ...]]:
+        """Return `(the reason to record, the table with it named)`."""
+        if reason in (UNSPECIFIED, OTHER) or reason in self.reasons:
+            return reason, self.reasons
+        table = (*self.reasons, reason)
+        if 1 + sum(len(name) + 1 for name in table) > REASON_TABLE_BYTES:
+            return OTHER, self.reasons
+        return reason, table

@@ -1,0 +1,53 @@
+"""CloudEvents in binary mode: the attributes are headers of the message, the body is the data alone.
+
+Kafka's binding writes `ce_id`, AMQP's `cloudEvents:id` or `cloudEvents_id`, that of NATS `ce-id`. A message
+in binary mode is made a structured one here, for the one parser.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic_core import from_json, to_json
+
+from image_moderation.events.render import stamp
+
+PREFIXES = ("ce_", "ce-", "cloudevents:", "cloudevents_")
+STRUCTURED = "application/cloudevents"
+CONTENT_TYPE = "content-type"
+
+
+def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the event's attributes where `headers` are those of binary mode, else None."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    content_type = lower.get(CONTENT_TYPE, "")
+    prefix = next((one for one in PREFIXES if f"{one}specversion" in lower), None)
+    if prefix is None or content_type.lower().startswith(STRUCTURED):
+        return None
+    found: dict[str, Any] = {
+        name.removeprefix(prefix): value for name, value in lower.items() if name.startswith(prefix)
+    }
+    if prefix == "ce-":
+        # The binding of NATS percent-encodes what isn't printable ASCII; the others write UTF-8.
+        found = {name: unquote(value) for name, value in found.items()}
+    elif found.get("time", "").isdigit():
+        # AMQP has a type of its own for times: milliseconds.
+        found["time"] = stamp(int(found["time"]))
+    if content_type:
+        found.setdefault("datacontenttype", content_type)
+    return found
+
+
+def structured(found: dict[str, Any], body: bytes) -> bytes:
+    """Return the event in structured mode.
+
+    Raises:
+        ValueError: the body is not JSON.
+    """
+    return to_json({**found, "data": from_json(body, allow_inf_nan=False)})
+
+
+def is_json(content_type: str) -> bool:
+    """Whether data of that type can be read; nothing said means JSON."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in ("", "application/json", "text/json") or media_type.endswith("+json")

@@ -1,0 +1,185 @@
+"""Values of the domain to JSON: one value, one content, byte for byte."""
+
+import base64
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic_core import to_json
+
+from image_moderation.domain.decision import Action, Decision
+from image_moderation.domain.message import DeadLetter, Outgoing
+from image_moderation.events.models import (
+    BLOCKED,
+    BLOCKED_CHANNEL,
+    CLEARED,
+    DEAD_LETTER,
+    DEAD_LETTER_CHANNEL,
+    REPORTED,
+    RETRACTED,
+    REVIEW_CHANNEL,
+    REVIEW_REQUESTED,
+    REVIEWED,
+    SOURCE,
+    UNBLOCKED,
+    UNBLOCKED_CHANNEL,
+    UPHELD,
+)
+from image_moderation.events.trace import NAME
+
+NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
+"""Of every event id this service makes; part of the contract."""
+
+DEAD_LETTER_BODY_BYTES = 256 * 1024
+"""As much of an original body is kept."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
+_TYPES = {
+    Action.BLOCK: (BLOCKED_CHANNEL, BLOCKED),
+    Action.UNBLOCK: (UNBLOCKED_CHANNEL, UNBLOCKED),
+    Action.REQUEST_REVIEW: (REVIEW_CHANNEL, REVIEW_REQUESTED),
+}
+
+
+def stamp(milliseconds: int) -> str:
+    """RFC 3339, UTC, exactly three decimals."""
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
+
+
+def decision_id(decision: Decision) -> str:
+    """The event id: uuid5 of image id, decided_at, revision and type, a line each."""
+    event_type = _TYPES[decision.action][1]
+    name = f"{decision.image_id}\n{stamp(decision.decided_at)}\n{decision.revision}\n{event_type}"
+    return str(uuid5(NAMESPACE, name))
+
+
+def decision_message(decision: Decision) -> Outgoing:
+    """The event that publishes a decision."""
+    channel, event_type = _TYPES[decision.action]
+    decided_at = stamp(decision.decided_at)
+    event_id = decision_id(decision)
+    trace = {} if decision.traceparent is None else {NAME: decision.traceparent}
+    body = _json(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": SOURCE,
+            "type": event_type,
+            "subject": decision.image_id,
+            "time": decided_at,
+            "datacontenttype": "application/json",
+            **trace,
+            "data": {
+                "image_id": decision.image_id,
+                "revision": decision.revision,
+                "state": decision.state,
+                "decided_at": decided_at,
+                "automated": decision.automated,
+                "trigger": decision.trigger,
+                **({} if decision.action is Action.UNBLOCK else _facts(decision)),
+                "policy": decision.policy,
+            },
+        }
+    )
+    return Outgoing(channel, body, event_id, decision.image_id, trace)
+
+
+def _facts(decision: Decision) -> dict[str, Any]:
+    """What a block or a request for review relied on."""
+    first, last = decision.first_reported_at, decision.last_reported_at
+    return {
+        "distinct_reporters": decision.distinct_reporters,
+        "threshold": decision.threshold,
+        # Sorted, for the store's script gives them in no order.
+        "reasons": dict(sorted(decision.reasons.items())),
+        **({} if first is None else {"first_reported_at": stamp(first)}),
+        **({} if last is None else {"last_reported_at": stamp(last)}),
+    }
+
+
+def dead_letter_id(channel: str, position: str) -> str:
+    """The event id: uuid5 of channel and position, a line each, so that a repeat is recognised."""
+    return str(uuid5(NAMESPACE, f"{channel}\n{position}"))
+
+
+def dead_letter_message(letter: DeadLetter, now: int) -> Outgoing:
+    """The event that parks a message; `now` in milliseconds."""
+    message = letter.message
+    letter_id = dead_letter_id(message.channel, message.position)
+    body = _json(
+        {
+            "specversion": "1.0",
+            "id": letter_id,
+            "source": SOURCE,
+            "type": DEAD_LETTER,
+            "time": stamp(now),
+            "datacontenttype": "application/json",
+            "data": {
+                "reason": letter.reason,
+                "error": letter.error,
+                "channel": message.channel,
+                "position": message.position,
+                "deliveries": message.deliveries,
+                "size": len(message.body),
+                "sha256": sha256(message.body).hexdigest(),
+                "truncated": len(message.body) > DEAD_LETTER_BODY_BYTES,
+                "body": base64.b64encode(message.body[:DEAD_LETTER_BODY_BYTES]).decode(),
+                "headers": dict(message.headers),
+            },
+        }
+    )
+    return Outgoing(DEAD_LETTER_CHANNEL, body, letter_id, letter_id)
+
+
+def report_event(
+    *,
+    event_id: str,
+    source: str,
+    time: int,
+    image_id: str,
+    reporter_id: str,
+    reason: str | None = None,
+    group: str | None = None,
+    retract: bool = False,
+) -> bytes:
+    """The event of a report or, with `retract`, of its retraction, as a producer sends it."""
+    data: dict[str, Any] = {"image_id": image_id, "reporter_id": reporter_id}
+    if not retract:
+        data |= {"reason": reason} if reason else {}
+        data |= {"reporter_group": group} if group else {}
+    return _json(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": source,
+            "type": RETRACTED if retract else REPORTED,
+            "time": stamp(time),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+    )
+
+
+def review_event(
+    *, event_id: str, source: str, time: int, image_id: str, upheld: bool, moderator_id: str | None = None
+) -> bytes:
+    """The event of a moderator's verdict, as a producer sends it."""
+    data = {"image_id": image_id, "verdict": UPHELD if upheld else CLEARED}
+    if moderator_id is not None:
+        data["moderator_id"] = moderator_id
+    return _json(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": source,
+            "type": REVIEWED,
+            "time": stamp(time),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+    )
+
+
+def _json(event: dict[str, Any]) -> bytes:
+    return to_json(event)

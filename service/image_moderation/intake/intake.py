@@ -1,0 +1,146 @@
+"""The way of one batch. A message is acked only once its effect, or its dead letter, is durable."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from image_moderation.domain.decision import Applied
+from image_moderation.domain.errors import Unavailable
+from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.report import Report, Tick, Verdict
+from image_moderation.events.models import REVIEWED_CHANNEL
+from image_moderation.events.parse import Malformed, parse
+from image_moderation.intake.ports import Metrics, Outbox, Source, Store
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between attempts while a server is away."""
+
+ONE_BY_ONE_AFTER = 3
+"""Deliveries after which a message is worked on alone, so that it can't take a batch down with it."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Works on batches; any number of them at once."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        store: Store,
+        outbox: Outbox,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        max_event_bytes: int,
+        max_deliveries: int,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._max_event_bytes = max_event_bytes
+        self._max_deliveries = max_deliveries
+        self._pause = pause
+
+    async def process(self, messages: Sequence[RawMessage]) -> None:
+        """Take a batch of one channel through to its ack and the publication of what it decided.
+
+        While the store or the broker is away this waits and repeats, and so pauses whoever reads;
+        cancelling leaves the batch unacked.
+        """
+        if len(messages) > 1 and any(message.deliveries > ONE_BY_ONE_AFTER for message in messages):
+            for message in messages:
+                await self.process([message])
+            return
+        events, letters = self._parse(messages)
+        if letters:
+            await self._until_available("park", lambda _: self._source.park(letters))
+        retried = any(message.deliveries > 1 for message in messages)
+        if events:
+            applied = await self._until_available(
+                "apply", lambda attempt: self._store.apply(events, retried=retried or attempt > 1)
+            )
+            await self._until_available("ack", lambda _: self._source.ack(messages))
+            await self._publish(applied)
+            if messages[0].channel == REVIEWED_CHANNEL:
+                self._metrics.verdicts(Counter(applied.outcomes))
+            else:
+                self._metrics.reports(Counter(applied.outcomes))
+                oldest = min(event.time for event in events)
+                self._metrics.report_age((self._clock() - oldest) / 1000)
+        else:
+            await self._until_available("ack", lambda _: self._source.ack(messages))
+        for letter in letters:
+            self._metrics.dead_letter(letter.reason)
+        self._metrics.batch(len(messages))
+
+    async def tick(self, ticks: Sequence[Tick]) -> None:
+        """Look again at cases whose withheld block is due, and publish what that decides."""
+        applied = await self._until_available(
+            "apply", lambda attempt: self._store.apply(ticks, retried=attempt > 1)
+        )
+        await self._publish(applied)
+
+    async def _publish(self, applied: Applied) -> None:
+        if applied.entries:
+            await self._until_available("publish", lambda _: self._outbox.publish(applied.entries))
+        # Nothing else will come of what shadow mode would have decided.
+        for decision in applied.shadow:
+            self._metrics.decision(decision.action, decision.trigger, "shadow")
+            log.info(
+                "shadow_decision",
+                action=decision.action,
+                image_id=decision.image_id,
+                trigger=decision.trigger,
+                distinct_reporters=decision.distinct_reporters,
+            )
+
+    def _parse(self, messages: Sequence[RawMessage]) -> tuple[list[Report | Verdict], list[DeadLetter]]:
+        """Split a batch into events and dead letters, each in the batch's order."""
+        events: list[Report | Verdict] = []
+        letters: list[DeadLetter] = []
+        now = self._clock()
+        for message in messages:
+            try:
+                if message.deliveries > self._max_deliveries:
+                    raise Malformed("too_many_deliveries", f"delivered {message.deliveries} times")
+                events.append(parse(message, now, self._max_event_bytes))
+            except Malformed as malformed:
+                letters.append(DeadLetter(message, malformed.reason, str(malformed)))
+            except Exception as error:
+                # One message must never fail its batch, whatever the parser missed.
+                log.exception("parser_failed", channel=message.channel, position=message.position)
+                letters.append(DeadLetter(message, "invalid", f"the parser failed: {type(error).__name__}"))
+        for letter in letters:
+            log.info(
+                "dead_letter",
+                reason=letter.reason,
+                error=letter.error,
+                channel=letter.message.channel,
+                position=letter.message.position,
+            )
+        return events, letters
+
+    async def _until_available(self, what: str, call: Callable[[int], Awaitable[T]]) -> T:
+        """Call with the number of the attempt until a server that is away has come back."""
+        attempt, pause = 1, FIRST_PAUSE
+        while True:
+            try:
+                result = await call(attempt)
+            except Unavailable as error:
+                if attempt == 1:
+                    log.warning("waiting", to=what, error=str(error))
+                await self._pause(pause)
+                attempt, pause = attempt + 1, min(pause * 2, LONGEST_PAUSE)
+            else:
+                if attempt > 1:
+                    log.info("resumed", to=what, attempts=attempt)
+                return result

@@ -1,0 +1,95 @@
+"""Publishes decisions and settles them; sweeps up what a crash left."""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from image_moderation.domain.decision import OutboxEntry, Publication
+from image_moderation.events.render import decision_message
+from image_moderation.outbox.ports import Metrics, Publisher, Sink, Store, Tracing
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """The way of a decision to the broker."""
+
+    def __init__(
+        self, *, sink: Sink, store: Store, metrics: Metrics, tracing: Tracing, clock: Callable[[], int]
+    ) -> None:
+        self._sink = sink
+        self._store = store
+        self._metrics = metrics
+        self._tracing = tracing
+        self._clock = clock
+        self._refused_at = 0
+        # Bound once: resolving the module's logger anew costs as much as a line itself.
+        self._log = log.bind()
+
+    async def publish(self, entries: Sequence[OutboxEntry]) -> None:
+        """Publish and settle, in the given order. See `intake.ports.Outbox`."""
+        publications = [Publication(entry, decision_message(entry.decision)) for entry in entries]
+        settled = await self._sink.deliver(publications)
+        now = self._clock()
+        for publication, first in zip(publications, settled, strict=True):
+            if first is None:
+                self._unroutable(publication, now)
+            elif first:
+                self._settled(publication, now)
+
+    def refused_since(self, time: int) -> bool:
+        """Whether since `time` the broker's routing has refused a decision, which is tried again."""
+        return self._refused_at >= time
+
+    def _unroutable(self, publication: Publication, now: int) -> None:
+        self._refused_at = now
+        self._metrics.unroutable()
+        self._log.warning(
+            "unroutable",
+            channel=publication.message.channel,
+            event_id=publication.message.event_id,
+            hint="nobody is bound to this channel; the decision stays and is tried again",
+        )
+
+    def _settled(self, publication: Publication, now: int) -> None:
+        decision = publication.entry.decision
+        since = publication.entry.arrived if publication.entry.arrived is not None else decision.decided_at
+        self._metrics.decision(decision.action, decision.trigger)
+        self._metrics.decision_latency(max(0, now - since) / 1000)
+        self._tracing.decision(decision, publication.message.event_id, since, now)
+        self._log.info(
+            "decision",
+            action=decision.action,
+            image_id=decision.image_id,
+            revision=decision.revision,
+            trigger=decision.trigger,
+            distinct_reporters=decision.distinct_reporters,
+            event_id=publication.message.event_id,
+        )
+
+    async def sweep(self) -> int:
+        """Publish what is overdue, which is what a crash or a lost reply left; return how much it was.
+
+        Raises:
+            Unavailable: what was taken stays in the outbox.
+        """
+        entries = await self._store.claim_unpublished()
+        if entries:
+            log.info("swept", decisions=len(entries))
+            await self.publish(sorted(entries, key=lambda entry: entry.decision.decided_at))
+        return len(entries)
+
+
+class BrokerSink:
+    """Publish, then settle: for a broker that is not the store. A crash in between publishes again."""
+
+    def __init__(self, publisher: Publisher, store: Store) -> None:
+        self._publisher = publisher
+        self._store = store
+
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool | None]:
+        """See `Sink.deliver`."""
+        published = await self._publisher.publish(publications)
+        done = [one.entry for one, routed in zip(publications, published, strict=True) if routed]
+        settled = iter(await self._store.settle(done) if done else ())
+        return [next(settled) if routed else None for routed in published]

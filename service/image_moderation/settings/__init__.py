@@ -1,0 +1,11 @@
+"""Every MODERATION_* variable: read once, checked, frozen. Of the project it knows what a reason is, no more.
+
+`values` parses and prints single values, `environment` finds them in an environment, `model` says what
+each variable takes. A new variable is one more field in `model.Settings`.
+"""
+
+from image_moderation.settings.environment import SettingsError
+from image_moderation.settings.model import LogFormat, LogLevel, Settings
+from image_moderation.settings.values import milliseconds
+
+__all__ = ["LogFormat", "LogLevel", "Settings", "SettingsError", "milliseconds"]

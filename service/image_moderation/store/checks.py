@@ -1,0 +1,57 @@
+"""Whether a Redis may be used as the store, looked at before the first report."""
+
+from typing import Any
+
+import structlog
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
+
+from image_moderation.domain.errors import Misconfigured
+from image_moderation.redis_connection import Client
+
+OLDEST = (6, 2)
+
+log = structlog.get_logger(__name__)
+
+
+async def check_server(redis: Client) -> None:
+    """Refuse a server that may lose cases while it runs; warn of one that loses them when it restarts.
+
+    Raises:
+        Misconfigured: it may evict keys, or is too old.
+        redis.exceptions.RedisError: call again.
+    """
+    for info in await _every_node(redis, "INFO"):
+        _check(info)
+    if await _persists_nothing(redis):
+        log.warning(
+            "store_persists_nothing",
+            advice="a restart of the store forgets every report; set appendonly yes",
+        )
+
+
+async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:
+    """The answers of the one server, or of each node of a Cluster, which by itself asks any one node."""
+    execute: Any = redis.execute_command  # untyped in redis-py
+    if isinstance(redis, RedisCluster):
+        answers = await execute(*command, target_nodes=RedisCluster.ALL_NODES)
+        return list(answers.values())
+    return [await execute(*command)]
+
+
+def _check(info: dict[str, Any]) -> None:
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < OLDEST:
+        raise Misconfigured(f"the store is Redis {info['redis_version']}; takes 6.2 or newer, or Valkey")
+    if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+        raise Misconfigured(
+            f"the store may evict cases: maxmemory-policy is {info['maxmemory_policy']}; takes noeviction"
+        )
+
+
+async def _persists_nothing(redis: Client) -> bool:
+    try:
+        configs = await _every_node(redis, "CONFIG GET", "appendonly", "save")
+    except ResponseError:
+        return False  # managed servers forbid CONFIG, and look after persistence themselves
+    return any(config.get("appendonly") == "no" and not config.get("save") for config in configs)

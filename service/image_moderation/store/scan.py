@@ -1,0 +1,162 @@
+"""Looks through all cases, and removes single ones: for operators, beside the running service.
+
+Never one call over the whole keyspace: SCAN and pipelined GETs, a page at a time, so that the service's own
+calls come in between.
+"""
+
+import struct
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
+
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import State
+from image_moderation.redis_connection import Client
+from image_moderation.store.keys import Keys, partition_of
+from image_moderation.store.layout import decode
+from image_moderation.store.redis_errors import errors
+
+PAGE = 1000
+"""Keys that the server looks at in one SCAN, and most cases that are asked for at once."""
+
+Progress = Callable[[int, int], None]
+"""Takes about how many keys have been looked at, and how many there were when it began."""
+
+
+class CaseScan:
+    """The cases of every partition, on every node."""
+
+    def __init__(self, redis: Client, prefix: str) -> None:
+        """`redis` stays the caller's to close."""
+        self._redis = redis
+        self._keys = Keys(prefix)
+        self.unreadable = 0
+        """Keys met that should hold a case, and hold none that this version can read."""
+
+    async def blocked(
+        self, since_ms: int | None = None, progress: Progress = lambda _looked_at, _total: None
+    ) -> AsyncIterator[tuple[str, Case]]:
+        """Give each blocked image with its case, in no order, once; with `since_ms` the later decided alone.
+
+        A case that is there from beginning to end is met; one that changes meanwhile may or may not be.
+
+        Raises:
+            StoreUnavailable: begin again.
+        """
+        async for image_id, case in self.decided(since_ms, progress):
+            if case.state is State.BLOCKED:
+                yield image_id, case
+
+    async def decided(
+        self, since_ms: int | None = None, progress: Progress = lambda _looked_at, _total: None
+    ) -> AsyncIterator[tuple[str, Case]]:
+        """Give each image that any decision was published about. See `blocked`."""
+        given: set[str] = set()
+        async for image_id, case in self.cases(progress):
+            if case.revision and case.decided_at >= (since_ms or 0) and image_id not in given:
+                given.add(image_id)
+                yield image_id, case
+
+    async def cases(
+        self, progress: Progress = lambda _looked_at, _total: None
+    ) -> AsyncIterator[tuple[str, Case]]:
+        """Give every image that anything is known about; one may come again, for SCAN names a key again."""
+        async for page in self._pages(progress):
+            for pair in await self._read(page):
+                yield pair
+
+    async def case(self, image_id: str) -> Case:
+        """Return one image's case.
+
+        Raises:
+            StoreUnavailable: call again.
+        """
+        key = self._keys.case(image_id.encode())
+        return next((case for _, case in await self._read([key])), Case())
+
+    async def forget(self, image_id: str) -> bool:
+        """Remove an image's case, and what says when to look at it again; whether there was a case.
+
+        Decisions that were taken and not yet published stay in the outbox, for they are promised. Repeating
+        is safe.
+
+        Raises:
+            StoreUnavailable: it may be removed, or not; call again.
+        """
+        image = image_id.encode()
+        async with errors():
+            # One step, and all keys in one slot: a report in between would find half of it.
+            pipeline: Any = self._redis.pipeline(transaction=True)
+            pipeline.execute_command("UNLINK", self._keys.case(image))
+            for marks in (self._keys.due, self._keys.reviews):
+                pipeline.execute_command("ZREM", marks[partition_of(image)], image)
+            removed: list[int] = await pipeline.execute()
+        return bool(removed[0])
+
+    async def _pages(self, progress: Progress) -> AsyncIterator[list[bytes]]:
+        """The keys of cases, as many at a time as one SCAN finds."""
+        scan: Any = self._redis.scan  # untyped for a Cluster in redis-py
+        nodes = await self._nodes()
+        total = sum([await self._size(node) for node in nodes])
+        looked_at = 0
+        for node in nodes:
+            cursor = -1
+            while cursor:
+                async with errors():
+                    reply = await scan(max(cursor, 0), match=self._keys.any_case, count=PAGE, **node)
+                # A Cluster answers with a cursor for each node that was asked.
+                cursor, keys = reply
+                if isinstance(cursor, dict):
+                    (cursor,) = cursor.values()
+                looked_at = min(looked_at + PAGE, total)
+                progress(looked_at, total)
+                for start in range(0, len(keys), PAGE):
+                    yield keys[start : start + PAGE]
+        progress(total, total)
+
+    async def _nodes(self) -> list[dict[str, Any]]:
+        """The arguments that send a command to each node in turn; none for one server."""
+        if not isinstance(self._redis, RedisCluster):
+            return [{}]
+        async with errors():
+            await self._redis.initialize()
+        return [{"target_nodes": node} for node in self._redis.get_primaries()]
+
+    async def _size(self, node: dict[str, Any]) -> int:
+        dbsize: Any = self._redis.dbsize  # untyped in redis-py
+        async with errors():
+            return int(await dbsize(**node))
+
+    async def _read(self, keys: list[bytes]) -> list[tuple[str, Case]]:
+        """The cases in these keys, but for those that have gone meanwhile and those that can't be read."""
+        wanted = [(key, image) for key in keys if (image := self._image_of(key))]
+        if not wanted:
+            return []
+        async with errors():
+            pipeline: Any = self._redis.pipeline(transaction=False)
+            for key, _ in wanted:
+                pipeline.get(key)
+            values: list[Any] = await pipeline.execute(raise_on_error=False)
+            for value in values:
+                if isinstance(value, Exception) and not _is_another_type(value):
+                    raise value
+        cases: list[tuple[str, Case]] = []
+        for (_, image), value in zip(wanted, values, strict=True):
+            if value is None:
+                continue
+            try:
+                cases.append((image.decode(), decode(value)))
+            except (struct.error, ValueError, IndexError, TypeError):
+                self.unreadable += 1
+        return cases
+
+    def _image_of(self, key: bytes) -> bytes:
+        """The image whose case the key is; empty if it is another key, which the pattern found as well."""
+        image = key[len(self._keys.case_prefixes[0]) :]
+        return image if key == self._keys.case(image) else b""
+
+
+def _is_another_type(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")

@@ -1,0 +1,73 @@
+"""Readiness: what each loop last said about itself. Imports nothing of the project."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypedDict
+
+import structlog
+
+CHECKS = ("broker", "store", "intake", "outbox")
+OK = "ok"
+STARTING = "starting"
+
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("image_moderation.health")
+
+
+class Report(TypedDict):
+    """The body of /readyz."""
+
+    status: str
+    """`ok` or `unavailable`."""
+    checks: dict[str, str]
+    """By check: `ok`, or one short line why not."""
+
+
+class Health:
+    """Named checks, each set by the loop that knows. All start unavailable, until their loop has said ok."""
+
+    def __init__(
+        self, checks: Iterable[str] = CHECKS, on_ready: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """`on_ready` is called with the readiness at once and whenever it changes."""
+        self._checks = dict.fromkeys(checks, STARTING)
+        self._on_ready = on_ready
+        self._was_ready = self.ready
+        on_ready(self._was_ready)
+
+    def set(self, name: str, ok: bool, why: str = "") -> None:
+        """Say that the check `name` is ok, or why not. May be called at every tick: a change is logged once.
+
+        Raises KeyError for a name that is no check.
+        """
+        before = self._checks[name]
+        after = OK if ok else _short(why)
+        self._checks[name] = after
+        if ok and before != OK:
+            _log.info("check is ok", check=name)
+        elif not ok and before in (OK, STARTING) and after != STARTING:
+            # Not at each new wording of the same outage: some reasons hold a number.
+            _log.warning("check failed", check=name, why=after)
+        if self.ready != self._was_ready:
+            self._was_ready = self.ready
+            self._on_ready(self._was_ready)
+            _log.info("ready" if self._was_ready else "not ready")
+
+    def ok(self, name: str) -> bool:
+        """True if the check `name` was ok when it was last set."""
+        return self._checks[name] == OK
+
+    @property
+    def ready(self) -> bool:
+        """True while every check is ok."""
+        return all(state == OK for state in self._checks.values())
+
+    def report(self) -> Report:
+        """Return what /readyz answers."""
+        return {"status": OK if self.ready else "unavailable", "checks": dict(self._checks)}
+
+
+def _short(why: str) -> str:
+    """Return a reason fit to be shown to anybody: one line, no credentials; never `ok`."""
+    line = _CREDENTIALS.sub("://***@", " ".join(why.split()))[:200]
+    return line if line and line != OK else "unavailable"

@@ -1,0 +1,239 @@
+"""Every metric of the service, in a registry of its own. Imports only domain and events.
+
+Nothing here takes an image, a reporter or free text for a label. Every series whose labels are known
+beforehand starts at 0, so that `rate()` sees its first increment.
+"""
+
+import platform
+from collections import deque
+from collections.abc import Mapping
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from image_moderation.domain.decision import Action, Trigger
+from image_moderation.domain.report import Outcome
+from image_moderation.events.parse import REASONS
+
+DEAD_LETTER = "dead_letter"
+"""The outcome of a message that never became a report."""
+MODES = ("live", "shadow")
+VERDICTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.STALE, Outcome.DUPLICATE)
+"""What may become of a verdict."""
+NOT_OF_REPORTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.TICKED)
+"""Outcomes that no report has."""
+BROUGHT_ABOUT = (
+    (Action.BLOCK, Trigger.THRESHOLD),
+    (Action.BLOCK, Trigger.MODERATOR),
+    (Action.UNBLOCK, Trigger.MODERATOR),
+    (Action.REQUEST_REVIEW, Trigger.REVIEW_THRESHOLD),
+    (Action.REQUEST_REVIEW, Trigger.URGENT_REASON),
+    (Action.REQUEST_REVIEW, Trigger.BREAKER),
+)
+"""What can bring about what, so that no series is shown that never moves."""
+FLOOD_WINDOW = 1_000
+"""Messages over which a flood of malformed ones is judged."""
+
+_Name = TypeVar("_Name", bound=str)
+
+_AGES = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800, 2_592_000)
+_LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600)
+_CALLS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+
+class Metrics:
+    """What the rooms tell the operator. The rooms name the methods they call in Protocols of their own.
+
+    `registry` is open to metrics of others, such as FastStream's middleware.
+    """
+
+    def __init__(self, *, version: str, block_threshold: int) -> None:
+        # The library's one global switch; `_created` series would double what a scrape costs.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._flood = _Flood()
+
+        reports = self._counter(
+            "reports", "Messages that were dealt with, by what became of them.", "outcome"
+        )
+        outcomes = (*(name for name in Outcome if name not in NOT_OF_REPORTS), DEAD_LETTER)
+        self._reports = {name: reports.labels(name) for name in outcomes}
+        verdicts = self._counter("verdicts", "Moderators' verdicts, by what became of them.", "outcome")
+        self._verdicts: dict[str, Counter] = {name: verdicts.labels(name) for name in VERDICTS}
+        letters = self._counter("dead_letters", "Messages parked as dead letters, by reason.", "reason")
+        self._letters = {name: letters.labels(name) for name in REASONS}
+        self._decisions = self._counter(
+            "decisions",
+            "Decisions, counted once each: when settled, or in shadow mode when taken and never published.",
+            "decision",
+            "trigger",
+            "mode",
+        )
+        for action, trigger in BROUGHT_ABOUT:
+            for mode in MODES:
+                self._decisions.labels(action, trigger, mode)
+
+        self._unroutable = self._counter(
+            "unroutable", "Times that the broker knew nobody to give a decision to; it stays in the outbox."
+        )
+        self._report_age = self._histogram(
+            "report_age_seconds",
+            "Age of the oldest report of a batch when it was stored; one a batch.",
+            _AGES,
+        )
+        self._decision_latency = self._histogram(
+            "decision_latency_seconds",
+            "From the arrival of the deciding report to the decision's confirmed publication.",
+            _LATENCIES,
+        )
+        self._batch = self._histogram("batch_reports", "Messages in one batch.", _SIZES)
+        self._store_call = self._histogram("store_call_seconds", "Duration of one call of the store.", _CALLS)
+
+        self._outbox_pending = self._gauge("outbox_pending", "Decisions not yet confirmed by the broker.")
+        self._outbox_age = self._gauge(
+            "outbox_oldest_age_seconds", "Age of the oldest decision in the outbox; 0 where it is empty."
+        )
+        self._review_age = self._gauge(
+            "oldest_unanswered_review_age_seconds",
+            "Age of the oldest request for a review that no verdict has answered; 0 for none.",
+        )
+        self._breaker = self._gauge(
+            "breaker_open", "1 while the last hour has had as many automatic blocks as it may have."
+        )
+        self._lag = self._gauge(
+            "intake_lag", "Messages not yet delivered to this group; NaN where the broker can't tell."
+        )
+        self._pending = self._gauge("intake_pending", "Messages delivered to this group and not yet acked.")
+        self._pending_age = self._gauge(
+            "intake_oldest_pending_age_seconds",
+            "Age of the oldest message delivered and not yet acked; 0 for none.",
+        )
+        self._ready = self._gauge("ready", "1 while every check of /readyz is ok.")
+        self._flooded = self._gauge(
+            "dead_letter_flood", "1 while more than half of the last 1,000 messages were dead letters."
+        )
+        self._gauge("block_threshold", "Distinct reporters that block an image, as configured.").set(
+            block_threshold
+        )
+        build = Info("build", "The running version.", namespace="moderation", registry=self.registry)
+        build.info({"version": version, "python": platform.python_version()})
+
+    def reports(self, outcomes: Mapping[_Name, int]) -> None:
+        """Count the reports of one batch by outcome. Dead letters are counted by `dead_letter` alone."""
+        for outcome, count in outcomes.items():
+            self._reports[outcome].inc(count)
+        self._flooded.set(self._flood.add(sum(outcomes.values()), malformed=False))
+
+    def verdicts(self, outcomes: Mapping[_Name, int]) -> None:
+        """Count the verdicts of one batch by outcome, one of VERDICTS."""
+        for outcome, count in outcomes.items():
+            self._verdicts[outcome].inc(count)
+        self._flooded.set(self._flood.add(sum(outcomes.values()), malformed=False))
+
+    def dead_letter(self, reason: str) -> None:
+        """Count one parked message, by reason and as an outcome."""
+        self._letters[reason].inc()
+        self._reports[DEAD_LETTER].inc()
+        self._flooded.set(self._flood.add(1, malformed=True))
+
+    def batch(self, size: int) -> None:
+        """Observe one batch of `size` messages, malformed ones included."""
+        self._batch.observe(size)
+
+    def store_call(self, seconds: float) -> None:
+        """Observe one call of the store."""
+        self._store_call.observe(seconds)
+
+    def report_age(self, seconds: float) -> None:
+        """Observe the age of a batch's oldest report; one a batch, so that a report costs nothing."""
+        self._report_age.observe(seconds)
+
+    def decision(self, action: str, trigger: str, mode: str = "live") -> None:
+        """Count a decision, where it is settled and so once; of shadow mode, where it is taken."""
+        self._decisions.labels(action, trigger, mode).inc()
+
+    def decision_latency(self, seconds: float) -> None:
+        """Observe the time from the deciding report's arrival to the confirmed publication."""
+        self._decision_latency.observe(seconds)
+
+    def unroutable(self) -> None:
+        """Count one decision that the broker's routing refused; each attempt counts."""
+        self._unroutable.inc()
+
+    def outbox(self, pending: int, oldest_age: float) -> None:
+        """Set what the outbox holds: decisions, and the age of the oldest in seconds (0 for none)."""
+        self._outbox_pending.set(pending)
+        self._outbox_age.set(oldest_age)
+
+    def intake(self, lag: int | None, pending: int, oldest_pending_age: float) -> None:
+        """Set what waits at the broker: messages, and seconds. A `lag` of None: the broker can't tell."""
+        self._lag.set(float("nan") if lag is None else lag)
+        self._pending.set(pending)
+        self._pending_age.set(oldest_pending_age)
+
+    def review_age(self, seconds: float) -> None:
+        """Set how long the oldest request for a review has been waiting for a verdict (0 for none)."""
+        self._review_age.set(seconds)
+
+    def breaker(self, is_open: bool) -> None:
+        """Set whether automatic blocks are being withheld."""
+        self._breaker.set(is_open)
+
+    def ready(self, ready: bool) -> None:
+        """Set whether /readyz says ok."""
+        self._ready.set(ready)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Return `(body, content type)`: OpenMetrics where `accept` asks for it, else Prometheus'."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, namespace="moderation", registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(name, documentation, namespace="moderation", registry=self.registry)
+
+    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, documentation, namespace="moderation", buckets=buckets, registry=self.registry)
+
+
+class _Flood:
+    """The last FLOOD_WINDOW messages as runs of good and malformed ones: no cost a good message.
+
+    Messages stand in the order they are told, which within one batch need not be the broker's; it
+    shows only where a batch is larger than the window.
+    """
+
+    def __init__(self) -> None:
+        self._runs: deque[tuple[int, bool]] = deque()
+        self._size = 0
+        self._malformed = 0
+
+    def add(self, count: int, *, malformed: bool) -> bool:
+        """Take in `count` messages of one kind; return whether more than half of the window is malformed."""
+        if self._runs and self._runs[-1][1] is malformed:
+            self._runs[-1] = (self._runs[-1][0] + count, malformed)
+        else:
+            self._runs.append((count, malformed))
+        self._size += count
+        self._malformed += count * malformed
+        while self._size > FLOOD_WINDOW:
+            oldest, kind = self._runs.popleft()
+            leaving = min(oldest, self._size - FLOOD_WINDOW)
+            self._size -= leaving
+            self._malformed -= leaving * kind
+            if leaving < oldest:
+                self._runs.appendleft((oldest - leaving, kind))
+        return self._malformed * 2 > FLOOD_WINDOW

@@ -1,0 +1,84 @@
+"""uvicorn inside the service's own event loop: it handles no signal and ends no process."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+
+from image_moderation.telemetry.http import App
+
+_DRAIN_SECONDS = 2
+"""A scraper that reads slowly must not use up the time to drain."""
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("image_moderation.http")
+
+
+class HttpServer:
+    """Serves one ASGI application on one address, from `start` to `stop`. Not to be started again."""
+
+    def __init__(self, app: App, host: str, port: int) -> None:
+        """`port` 0 takes a free one."""
+        self.host = host
+        self.port = port
+        """The real port once `start` has returned."""
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen, and return once requests are answered. Raises OSError if the address can't be bound."""
+        listener = await _bind(self.host, self.port)
+        self.port = listener.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
+        up = asyncio.create_task(self._server.up.wait())
+        await asyncio.wait({self._task, up}, return_when=asyncio.FIRST_COMPLETED)
+        if not up.done():
+            up.cancel()
+            listener.close()
+            await self._task  # raises what went wrong
+        _log.info(
+            "http is up", url=f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        )
+
+    async def stop(self) -> None:
+        """Answer what is in hand, for two seconds at most, and close. Harmless when not started or twice."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the application: SIGTERM drains the intake before this server stops."""
+        yield
+
+
+async def _bind(host: str, port: int) -> socket.socket:
+    """Bound here, because uvicorn answers a failure with `sys.exit`."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, _, _, _, address = found[0]
+    both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)

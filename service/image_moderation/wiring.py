@@ -1,0 +1,90 @@
+"""The composition root of the commands, as `app` is of the service, and what both make of the settings."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import time
+
+from image_moderation.brokers.dead_letters import DeadLetters
+from image_moderation.brokers.port import BrokerClient
+from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.policy import Policy
+from image_moderation.redis_connection import Client, close, connect
+from image_moderation.settings import Settings, milliseconds
+from image_moderation.store.redis_store import Lifetimes, RedisStore
+from image_moderation.store.scan import CaseScan
+
+
+def clock() -> int:
+    """Now, in milliseconds since 1970 UTC."""
+    return int(time() * 1000)
+
+
+def policy(settings: Settings) -> Policy:
+    """The rule that these settings configure."""
+    grace = settings.review_grace
+    return Policy(
+        block_threshold=settings.block_threshold,
+        report_window=milliseconds(settings.report_window),
+        immunity=milliseconds(settings.immunity),
+        review_threshold=settings.review_threshold or 0,
+        review_grace=0 if grace is None else milliseconds(grace),
+        urgent_reasons=frozenset(settings.urgent_reasons),
+        max_blocks_per_hour=settings.max_blocks_per_hour or 0,
+        shadow=settings.mode == "shadow",
+    )
+
+
+def make_store(
+    settings: Settings, client: Client, timer: Callable[[float], None] = lambda _: None
+) -> RedisStore:
+    """The store; `timer` is told the seconds of each call."""
+    retention = settings.decision_retention
+    return RedisStore(
+        client,
+        prefix=settings.key_prefix,
+        policy=policy(settings),
+        lifetimes=Lifetimes(
+            decided=milliseconds(settings.block_retention),
+            stream=None if retention is None else milliseconds(retention),
+        ),
+        reporter_key=settings.reporter_key_bytes,
+        clock=clock,
+        timer=timer,
+    )
+
+
+@asynccontextmanager
+async def broker_client(settings: Settings) -> AsyncIterator[BrokerClient]:
+    """What publishes and follows."""
+    async with broker_for(settings.broker_address).open_client(
+        settings.broker_address, settings.consumer_group
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
+    """The parked messages."""
+    broker = broker_for(settings.broker_address)
+    async with broker.open_dead_letters(settings.broker_address, settings.consumer_group) as box:
+        yield DeadLetters(box)
+
+
+@asynccontextmanager
+async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
+    """The store, to look at: it is not opened, so it agrees on no key and digests nobody."""
+    client = connect(settings.store_address)
+    try:
+        yield make_store(settings, client)
+    finally:
+        await close(client)
+
+
+@asynccontextmanager
+async def case_scan(settings: Settings) -> AsyncIterator[CaseScan]:
+    """All cases, to look through and to forget."""
+    client = connect(settings.store_address)
+    try:
+        yield CaseScan(client, settings.key_prefix)
+    finally:
+        await close(client)

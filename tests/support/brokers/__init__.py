@@ -1,0 +1,23 @@
+"""The real brokers that tests start, each behind the same few calls, and what each can and can't do."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+from image_moderation.embedded import EmbeddedRedis
+from tests.support.brokers.harness import Harness
+
+Name = Literal["redis", "nats", "rabbitmq", "kafka"]
+BROKERS: tuple[Name, ...] = tuple(name for name in get_args(Name) if find_spec(f"{__package__}.{name}"))
+
+
+def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:
+    """The harness of one of BROKERS, with its files in the folder `place`; close it in the end."""
+    if name == "redis":
+        from tests.support.brokers.redis import RedisHarness
+
+        return RedisHarness(redis_server)
+    module = import_module(f"{__package__}.{name}")
+    harness: Harness = getattr(module, f"{name.capitalize()}Harness")(place)
+    return harness

@@ -1,0 +1,30 @@
+"""Cases as they lie in Redis, written directly: for tests that need many, or some of a certain kind."""
+
+import struct
+from zlib import crc32
+
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import State
+from image_moderation.store.layout import BLOCKED, EXTRA, TRIGGERS
+
+_MARKS = {None: 0, "upheld": 1, "cleared": 2}
+
+
+def case_key(image: str) -> bytes:
+    """As other programs may rely on it."""
+    name = image.encode()
+    return b"moderation:{p%02d}:case:%s" % (crc32(name) % 64, name)
+
+
+def case_value(case: Case) -> bytes:
+    """The packed case; of its records and reasons only that there are none."""
+    flags = EXTRA | (BLOCKED if case.state is State.BLOCKED else 0)
+    marks = _MARKS[case.verdict] | (4 if case.shadow_blocked else 0)
+    trigger = 0 if case.trigger is None else TRIGGERS.index(case.trigger) + 1
+    head = struct.pack("<B6s6s6sH", flags, *map(_int, (case.floor, case.first, case.last)), case.score)
+    times = map(_int, (case.decided_at, case.verdict_time, case.asked_at, case.shadow_asked_at))
+    return head + struct.pack("<I6s6s6s6sBB", case.revision, *times, marks, trigger) + b"\0"
+
+
+def _int(value: int) -> bytes:
+    return value.to_bytes(6, "little")

