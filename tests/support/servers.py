@@ -140,6 +140,34 @@ def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10
         time.sleep(0.01)
 
 
+def stays_true_for(predicate: Callable[[], object], seconds: float, description: str) -> None:
+    """Polls for that long, at its end too; AssertionError as soon as the predicate is not true.
+
+    For what must not happen. What must happen is awaited with `wait_until`.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        ended = time.monotonic() >= end
+        assert predicate(), f"not for {seconds:g} s: {description}"
+        if ended:
+            return
+        time.sleep(0.01)
+
+
+async def stays_true_for_async(predicate: Callable[[], object], seconds: float, description: str) -> None:
+    """As `stays_true_for`, for a plain or an async predicate, without holding up the event loop."""
+    end = time.monotonic() + seconds
+    while True:
+        ended = time.monotonic() >= end
+        result = predicate()
+        if inspect.isawaitable(result):
+            result = await result
+        assert result, f"not for {seconds:g} s: {description}"
+        if ended:
+            return
+        await asyncio.sleep(0.01)
+
+
 @overload
 async def wait_until_async(
     predicate: Callable[[], Awaitable[T]],
