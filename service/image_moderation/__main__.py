@@ -1,4 +1,4 @@
-"""`python -m service` is `image-moderation`."""
+"""`python -m image_moderation` is `image-moderation`."""
 
 from image_moderation.cli import main
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class ServiceProcess:
-    """`python -m service serve`, as a context manager.
+    """`python -m image_moderation serve`, as a context manager.
 
     `start` returns once the service is ready, or with `wait="http"` once its HTTP side answers, or with
     `wait=""` at once. The variables of `env` are set over this process's, of which no MODERATION_* is
