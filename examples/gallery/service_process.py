@@ -24,7 +24,10 @@ class NotStarted(Exception):
 
 @contextmanager
 def service(variables: Mapping[str, str], log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m image_moderation serve`, ready, with these MODERATION_* variables alone. Raises NotStarted."""
+    """`python -m image_moderation serve`, ready, with these MODERATION_* variables alone.
+
+    Raises NotStarted.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
     own = {"MODERATION_HTTP_PORT": "0", "MODERATION_LOG_FORMAT": "json"}
     with log_path.open("wb") as log:

@@ -68,8 +68,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(environment, symlinks=True)
     paths = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", paths))
-    # The dependencies are those of this environment. Of its .pth files, one of which names this checkout, none
-    # is read from there.
+    # The dependencies are those of this environment. Its own .pth files aren't read from there, so this checkout,
+    # which one of them names, isn't on the path.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     uv = Path(sys.executable).with_name("uv")
     install = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", environment]
