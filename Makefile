@@ -22,8 +22,8 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup demo run gallery test faults deploy-check bench lint fmt contracts rules alerts dashboard ci lock \
-	servers clean
+.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench static lint fmt contracts rules \
+	alerts dashboard ci lock servers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ demo: setup ## a realistic sample through the real service, checked against a co
 run: setup ## the service with a private Redis or Valkey of its own
 	$(BIN)/image-moderation serve --embedded $(ARGS)
 
+check: static test-unit ## before each commit: style, types, imports and the unit tests, in half a minute
+
+# One process: to start workers takes longer than to share the work saves.
+test-unit: setup ## the unit tests alone, in a quarter of a minute
+	$(BIN)/pytest tests/unit --quiet $(ARGS)
+
 # Most tests wait for servers more than they compute; a file stays with one process, for its servers' sake.
 test: setup ## all tests but the long ones, with branch coverage
 	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
@@ -65,11 +71,13 @@ deploy-check: setup ## what can be proven of deploy/ without a container engine 
 bench: setup ## measure throughput and latency (BROKER=nats, …); results go to build/
 	$(BIN)/python -m tests.benchmarks.bench --broker $(BROKER) $(ARGS)
 
-lint: setup ## every static check; edits nothing
+static: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint: static ## every static check; edits nothing
 	$(BIN)/check-jsonschema --check-metaschema $$(find contracts -name '*.schema.json' | sort)
 	$(BIN)/image-moderation contracts
 

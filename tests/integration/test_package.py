@@ -29,7 +29,7 @@ version = "1"
 VERSION = f"image-moderation {__version__}\n"
 
 
-def run(command: Sequence[str | Path], cwd: Path, *, pythonpath: Path | None = None) -> str:
+def run(command: Sequence[str], cwd: Path, *, pythonpath: Path | None = None) -> str:
     """Returns what the command prints; AssertionError with all of it if it fails."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if pythonpath is not None:
@@ -41,7 +41,7 @@ def run(command: Sequence[str | Path], cwd: Path, *, pythonpath: Path | None = N
 
 def build(project: Path, target: Path) -> Path:
     """Builds a wheel with the hatchling of this environment, as `pip install .` would with its own."""
-    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", target], project)
+    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)], project)
     [wheel] = target.glob("*.whl")
     return wheel
 
@@ -68,13 +68,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(environment, symlinks=True)
     paths = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", paths))
-    # The dependencies are those of this environment. Its own .pth files aren't read from there, so this checkout,
-    # which one of them names, isn't on the path.
+    # The dependencies are those of this environment. Its own .pth files aren't read from there: one of them
+    # would put this checkout on the path.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    uv = Path(sys.executable).with_name("uv")
-    install = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", environment]
+    uv = str(Path(sys.executable).with_name("uv"))
+    install = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(environment)]
     for distribution in (wheel, build(project, place)):
-        run([*install, distribution], place)
+        run([*install, str(distribution)], place)
     return environment / "bin"
 
 
@@ -97,12 +97,12 @@ def test_the_wheel_holds_the_package_alone_and_all_of_it(wheel: Path) -> None:
 
 
 def test_a_package_named_service_is_installed_beside_it(installed: Path, tmp_path: Path) -> None:
-    python = installed / "python"
+    python, program = str(installed / "python"), str(installed / "image-moderation")
     where = "import image_moderation, service; print(image_moderation.__file__, service.WHOSE)"
     [path, _, whose] = run([python, "-c", where], tmp_path).partition(" ")
     assert Path(path).is_relative_to(installed.parent), "the one of the wheel, not of this checkout"
     assert whose == "a stranger\n"
-    for command in ([python, "-m", "image_moderation"], [installed / "image-moderation"]):
+    for command in ([python, "-m", "image_moderation"], [program]):
         assert run([*command, "--version"], tmp_path) == VERSION
         assert "Usage: image-moderation" in run([*command, "--help"], tmp_path)
 
@@ -114,9 +114,9 @@ def test_a_folder_named_service_on_the_path_is_no_matter(
     theirs = stranger(tmp_path / "theirs")
     cwd = theirs if working_directory == "the stranger's" else tmp_path
     for programs in (installed, Path(sys.executable).parent):  # as installed, and as in development
-        python = programs / "python"
+        python, program = str(programs / "python"), str(programs / "image-moderation")
         whose = [python, "-c", "import service; print(service.__file__)"]
         assert Path(run(whose, cwd, pythonpath=theirs).strip()).parent == theirs / "service"
-        for command in ([python, "-m", "image_moderation"], [programs / "image-moderation"]):
+        for command in ([python, "-m", "image_moderation"], [program]):
             assert run([*command, "--version"], cwd, pythonpath=theirs) == VERSION
             assert "serve" in run([*command, "--help"], cwd, pythonpath=theirs)

@@ -74,11 +74,11 @@ async def test_what_is_not_chosen_is_given_up() -> None:
     batches = MicroBatches(work, most=1, at_once=1)
     for number in (1, 2, 3, 4):
         await batches.add(number)
-    await asyncio.sleep(0.05)
+    await wait_until_async(lambda: given == [[1]], "the first is worked on")
     batches.keep(lambda waiting: [number for number in waiting if number != 3])
     assert batches.held == 3
     gate.set()
-    await asyncio.sleep(0.05)
+    await wait_until_async(lambda: batches.held == 0, "nothing is left")
     assert given == [[1], [2], [4]]
 
 
@@ -93,5 +93,4 @@ async def test_one_that_comes_as_the_last_worker_ends_is_not_left_lying() -> Non
 
     batches = MicroBatches(work, most=1, at_once=1)
     await batches.add(1)
-    await asyncio.sleep(0.05)
-    assert given == [[1], [2]]
+    await wait_until_async(lambda: given == [[1], [2]], "the second is worked on")
