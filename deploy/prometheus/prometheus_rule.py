@@ -5,10 +5,8 @@
 
 from pathlib import Path
 
-from tests.support.service_process import ROOT
-
-RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
-MANIFEST = ROOT / "deploy" / "kubernetes" / "base" / "prometheus-rule.yaml"
+RULES = Path(__file__).with_name("rules.yaml")
+MANIFEST = Path(__file__).parents[1] / "kubernetes" / "base" / "prometheus-rule.yaml"
 
 _ENVELOPE = """\
 # Written from deploy/prometheus/rules.yaml by `make rules`; edit that one.
