@@ -1,8 +1,14 @@
-"""What one command line answered, for tests that run it in their own process."""
+"""Command lines: what one answered that ran in the test's own process, and one in a process of its own."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+from tests.support.service_process import ROOT
 
 
 class Result(NamedTuple):
@@ -16,3 +22,23 @@ class Result(NamedTuple):
 
 
 Call = Callable[..., Result]
+
+
+@contextmanager
+def subprocess_of(
+    *arguments: str, broker: str, stdin: int = subprocess.DEVNULL
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command in a process of its own, ended by SIGKILL if the test didn't see its end."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "image_moderation", *arguments],
+        cwd=ROOT,
+        env=inherited | {"MODERATION_BROKER_URL": broker},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -1,0 +1,49 @@
+"""`blocked`: what is blocked."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from image_moderation.events.render import stamp
+from tests.support.case_values import case_key
+from tests.support.command_line import Call, Result
+from tests.support.decided_cases import DAY, HOUR, NOW
+
+pytestmark = pytest.mark.usefixtures("cases")
+
+
+def ago(milliseconds: int) -> str:
+    return (datetime.now(UTC) - timedelta(milliseconds=milliseconds)).isoformat()
+
+
+def test_blocked_lists_what_is_blocked_oldest_first(cli: Call) -> None:
+    assert cli("blocked") == Result(
+        0,
+        "image\trevision\tdecided at\ttrigger\n"
+        f"moderator\t3\t{stamp(NOW - DAY)}\tmoderator\n"
+        f"people\t1\t{stamp(NOW - HOUR)}\tthreshold\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    "since",
+    ["2h", "PT2H", ago(2 * HOUR), ago(2 * HOUR).partition("+")[0]],
+    ids=["short", "iso", "time", "time without a zone"],
+)
+def test_blocked_since(cli: Call, since: str) -> None:
+    result = cli("blocked", "--since", since, "--json")
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        {"image_id": "people", "revision": 1, "decided_at": stamp(NOW - HOUR), "trigger": "threshold"}
+    ]
+    assert cli("blocked", "--since", "1s") == Result(0, "", "nothing was blocked since then\n")
+
+
+def test_blocked_names_how_much_it_could_not_read(cli: Call, client: redis.Redis) -> None:
+    client.set(case_key("people"), b"\x01", ex=60)
+    result = cli("blocked", "--json")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 1
+    assert result.err.startswith("keys left out")

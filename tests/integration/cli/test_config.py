@@ -1,0 +1,17 @@
+"""`config`: the effective settings, without secrets."""
+
+from tests.support.command_line import Call
+
+
+def test_config_masks_secrets(call: Call) -> None:
+    secrets = {"broker_url": "redis://app:hunter2@h:6379/0", "reporter_key": "k3y-k3y-k3y-k3y-k3y"}
+    for arguments in (("config",), ("config", "--json")):
+        result = call(*arguments, **secrets, report_window="12h")
+        assert result.code == 0
+        assert "hunter2" not in result.out
+        assert "k3y" not in result.out
+    lines = call("config", **secrets).out.splitlines()
+    assert "MODERATION_BROKER_URL=redis://app:***@h:6379/0" in lines
+    assert "MODERATION_REPORTER_KEY=***" in lines
+    assert "MODERATION_DECISION_RETENTION=off" in lines
+    assert "MODERATION_BLOCK_THRESHOLD=5" in lines

@@ -1,0 +1,27 @@
+"""Cases that were decided in each way, and an open one: for the commands about the state of images."""
+
+from image_moderation.domain.case import Case
+from image_moderation.domain.decision import State, Trigger
+from image_moderation.wiring import clock
+
+HOUR, DAY = 3_600_000, 86_400_000
+NOW = clock()
+BY_PEOPLE = Case(state=State.BLOCKED, floor=1, revision=1, decided_at=NOW - HOUR, trigger=Trigger.THRESHOLD)
+BY_MODERATOR = Case(
+    state=State.BLOCKED,
+    revision=3,
+    decided_at=NOW - DAY,
+    trigger=Trigger.MODERATOR,
+    verdict="upheld",
+    verdict_time=NOW - DAY,
+)
+CLEARED = Case(
+    floor=NOW + DAY,
+    revision=2,
+    decided_at=NOW - 2 * HOUR,
+    trigger=Trigger.MODERATOR,
+    verdict="cleared",
+    verdict_time=NOW - 2 * HOUR,
+)
+OPEN = Case(first=NOW - HOUR, last=NOW - HOUR, score=2)
+CASES = {"people": BY_PEOPLE, "moderator": BY_MODERATOR, "cleared": CLEARED, "open": OPEN}
