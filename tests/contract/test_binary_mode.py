@@ -13,7 +13,7 @@ from cloudevents.core.v1.event import CloudEvent
 from image_moderation.domain.message import RawMessage
 from image_moderation.events.parse import Malformed, parse
 from image_moderation.events.render import decision_message
-from tests.contract.test_rendered import DECISION
+from tests.support.decisions import DECISION
 
 NOW = 1_795_428_300_000
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -27,24 +27,10 @@ from image_moderation.events.render import (
     report_event,
     review_event,
 )
+from tests.support.decisions import DECISION, UNBLOCKED_DECISION
 
 VALID = Path(__file__).parents[2] / "contracts" / "examples" / "valid"
 
-DECISION = Decision(
-    image_id="img-42",
-    action=Action.BLOCK,
-    revision=1,
-    decided_at=1_795_428_007_123,
-    state=State.BLOCKED,
-    trigger=Trigger.THRESHOLD,
-    automated=True,
-    distinct_reporters=5,
-    threshold=5,
-    reasons={"spam": 1, "nudity": 4},
-    first_reported_at=1_795_420_800_000,
-    last_reported_at=1_795_428_007_001,
-    policy="3f9a1c77",
-)
 BLOCKED_EVENT = (
     b'{"specversion":"1.0","id":"314affe8-c13f-5731-a02c-e318fbbc84fc","source":"/image-moderation","type":"image.blocked.v1",'
     b'"subject":"img-42","time":"2026-11-23T10:00:07.123Z","datacontenttype":"application/json",'
@@ -55,19 +41,6 @@ BLOCKED_EVENT = (
 )
 BLOCKED_ID = "314affe8-c13f-5731-a02c-e318fbbc84fc"
 
-UNBLOCKED_DECISION = replace(
-    DECISION,
-    action=Action.UNBLOCK,
-    revision=2,
-    decided_at=1_795_428_100_456,
-    state=State.OPEN,
-    trigger=Trigger.MODERATOR,
-    automated=False,
-    distinct_reporters=0,
-    reasons={},
-    first_reported_at=None,
-    last_reported_at=None,
-)
 UNBLOCKED_EVENT = (
     b'{"specversion":"1.0","id":"b3b41c80-861d-5ab8-b7cc-6a236a5de062","source":"/image-moderation","type":"image.unblocked.v1",'
     b'"subject":"img-42","time":"2026-11-23T10:01:40.456Z","datacontenttype":"application/json",'

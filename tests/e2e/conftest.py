@@ -3,12 +3,12 @@
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser
 
 from tests.support.gallery_process import chromium, gallery
+from tests.support.visitors import Visitors
 
 
 @pytest.fixture(scope="module")
@@ -26,46 +26,6 @@ def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         events = watching.enter_context(urllib.request.urlopen(f"{started}/events", timeout=20))
         assert events.readline().startswith(b"event: card")
         yield started
-
-
-class Visitors:
-    """Each page that is opened belongs to a new visitor, unless a context is given."""
-
-    def __init__(self, browser: Browser, address: str) -> None:
-        self.address = address
-        self.requested: set[str] = set()
-        """Every address that any page asked for."""
-        self.complaints: list[str] = []
-        """Errors in the browser's console, such as what the security policy forbade."""
-        self._browser = browser
-        self._contexts: list[BrowserContext] = []
-
-    def context(self, **options: Any) -> BrowserContext:
-        context = self._browser.new_context(**{"locale": "en-GB", "reduced_motion": "reduce", **options})
-        context.set_default_timeout(10_000)
-        context.on("request", lambda request: self.requested.add(request.url))
-        context.on(
-            "console", lambda line: self.complaints.append(line.text) if line.type == "error" else None
-        )
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        self._contexts.append(context)
-        return context
-
-    def open(self, path: str = "/", context: BrowserContext | None = None, **options: Any) -> Page:
-        page = (context or self.context(**options)).new_page()
-        page.goto(self.address + path)
-        return page
-
-    def post(self, path: str, **fields: str) -> None:
-        """As a new visitor's browser would send a form."""
-        answer = self.context().request.post(
-            self.address + path, form=dict(fields), headers={"Origin": self.address}
-        )
-        assert answer.ok, answer.text()
-
-    def leave(self) -> None:
-        for context in self._contexts:
-            context.close()
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.conftest import Visitors
 from tests.support.gallery_process import report
+from tests.support.visitors import Visitors
 
 THANKS = (
     "Thanks for reporting! This image will be blocked automatically once several people have reported it."

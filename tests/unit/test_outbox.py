@@ -6,7 +6,7 @@ from image_moderation.domain.decision import OutboxEntry, Publication
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.telemetry.metrics import Metrics
 from image_moderation.telemetry.tracing import Tracing
-from tests.contract.test_rendered import DECISION, UNBLOCKED_DECISION
+from tests.support.decisions import DECISION, UNBLOCKED_DECISION
 
 NOW = DECISION.decided_at + 50
 BLOCK, UNBLOCK = OutboxEntry(DECISION, b"block"), OutboxEntry(UNBLOCKED_DECISION, b"unblock")
