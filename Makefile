@@ -54,7 +54,7 @@ run: setup ## the service with a private Redis or Valkey of its own
 
 check: static test-unit ## before each commit: style, types, imports and the unit tests, in half a minute
 
-# One process: to start workers takes longer than to share the work saves.
+# One process: workers would save two seconds, and stand in the way of a debugger.
 test-unit: setup ## the unit tests alone, in a quarter of a minute
 	$(BIN)/pytest tests/unit --quiet $(ARGS)
 
