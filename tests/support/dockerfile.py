@@ -85,7 +85,7 @@ def build(stage: Stage, place: Path, environ: Mapping[str, str]) -> Path:
 
 
 def _copy(sources: Sequence[str], workdir: Path, target: str) -> None:
-    """As COPY: files by their names into a folder, a folder's content into one."""
+    """As COPY: files into a folder, or one under a new name; a folder's content into a folder."""
     allowed, never = _context()
     for source in sources:
         assert source in allowed, f"{IGNORED.name} keeps {source} from the builder"
@@ -93,6 +93,7 @@ def _copy(sources: Sequence[str], workdir: Path, target: str) -> None:
         if path.is_dir():
             shutil.copytree(path, workdir / target, ignore=lambda _, names: _matching(names, never))
         else:
+            (workdir / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, workdir / target)
 
 
