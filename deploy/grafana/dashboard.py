@@ -1,6 +1,6 @@
-"""Writes the Grafana dashboard beside it, dashboard.json: `make dashboard`.
+"""Writes dashboard.json, the Grafana dashboard, in this folder: `make dashboard`.
 
-Its queries are run against a real Prometheus by `tests/watch/test_live.py`.
+`tests/watch/test_live.py` runs its queries against a real Prometheus.
 """
 
 import json
@@ -24,7 +24,7 @@ def build() -> dashboard.Dashboard:
     board = (
         dashboard.Dashboard("Image moderation")
         .uid("image-moderation")
-        .description("Reports in, decisions out. What each alert wants is in deploy/runbook.md.")
+        .description("Reports in, decisions out. deploy/runbook.md says what to do at each alert.")
         .tags(["image-moderation"])
         .timezone("browser")
         .refresh("30s")
@@ -48,9 +48,9 @@ def build() -> dashboard.Dashboard:
 
 
 def render() -> str:
-    """The dashboard's file."""
+    """Return the text of dashboard.json."""
     board = json.loads(JSONEncoder().encode(build().build()))
-    # The SDK leaves panels unnumbered; links to a panel want a number that stays.
+    # The SDK gives panels no ids; links to a panel need a stable id.
     for number, panel in enumerate(board["panels"], 1):
         panel["id"] = number
     return json.dumps(board, indent=2, sort_keys=True) + "\n"

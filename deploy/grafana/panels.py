@@ -1,4 +1,4 @@
-"""The kinds of panel and of query that the dashboard is made of."""
+"""Builders of the panels and queries of the dashboard."""
 
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.models.common import (
@@ -16,25 +16,25 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 SELECTED = 'job="$job", instance=~"$instance"'
-"""What the dashboard's variables choose."""
+"""The label matchers of the dashboard's variables."""
 
 Panel = stat.Panel | timeseries.Panel | heatmap.Panel
 Steps = tuple[tuple[float, str], ...]
-"""Colours from a value on, upwards; below the first it is the colour that `_thresholds` is given."""
+"""Ascending pairs (value, colour): the colour applies from the value up; below the first, `below` does."""
 
 
 def series(name: str, *matchers: str) -> str:
-    """The chosen replicas' series of one of the service's metrics."""
+    """Return the selector of a service metric (`name` without its prefix) for the selected replicas."""
     return f"moderation_{name}{{{', '.join((SELECTED, *matchers))}}}"
 
 
 def rate(name: str, *matchers: str) -> str:
-    """A counter's increase a second."""
+    """Return the query of a counter's increase per second."""
     return f"rate({series(name, *matchers)}[$__rate_interval])"
 
 
 def quantiles(histogram: str) -> dict[str, str]:
-    """The queries of a histogram's usual quantiles, by legend."""
+    """Return the queries of a histogram's 50th, 95th and 99th percentiles, by legend."""
     return {
         f"p{percent}": f"histogram_quantile({percent / 100}, sum by (le) ({rate(f'{histogram}_bucket')}))"
         for percent in (50, 95, 99)
@@ -51,7 +51,7 @@ def number(
     below: str = "green",
     decimals: int | None = None,
 ) -> stat.Panel:
-    """One value now, coloured by whether it is good; with the course of it behind."""
+    """Return a panel with one current value, coloured by `steps`, over a small graph of its history."""
     panel = (
         stat.Panel()
         .title(title)
@@ -81,7 +81,7 @@ def graph(
     stacked: bool = False,
     span: int = 12,
 ) -> timeseries.Panel:
-    """Values over time, a line each; `queries` by legend, `steps` drawn as dashed lines."""
+    """Return a panel of values over time: a line per query (`queries`, by legend); `steps` are dashed lines."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -112,7 +112,7 @@ def graph(
 
 
 def spread(title: str, description: str, histogram: str, unit: str) -> heatmap.Panel:
-    """How a histogram's observations are spread, over time."""
+    """Return a heat map of a histogram's observations over time."""
     expr = f"sum by (le) (increase({series(f'{histogram}_bucket')}[$__rate_interval]))"
     return (
         heatmap.Panel()

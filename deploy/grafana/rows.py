@@ -1,4 +1,4 @@
-"""What the dashboard shows, row by row. Each description says what is good and what is bad."""
+"""The rows of the dashboard and their panels. Each description says which values are good and bad."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from grafana_foundation_sdk.models import units
 from deploy.grafana.panels import SELECTED, Panel, graph, number, quantiles, rate, series, spread
 
 Row = tuple[str, Sequence[Panel]]
-"""A title and the panels beneath."""
+"""The title of a row, and its panels."""
 
 LIVE = 'mode="live"'
 BLOCKS = ('decision="block"', 'trigger="threshold"', LIVE)
 REVERSALS = ('decision="unblock"', 'trigger="moderator"', LIVE)
 IN_TIME = 'le="5.0"'
-"""The objective's bucket."""
+"""The histogram bucket of the objective: 5 s."""
 
 
 def rows() -> Sequence[Row]:
@@ -27,47 +27,48 @@ def _glance() -> Row:
     return "At a glance", [
         number(
             "Ready replicas",
-            "Replicas that answer 200 on /readyz. Good: as many as you run. 0 means that nothing is counted "
-            "or nothing is published.",
+            "Replicas that answer 200 on /readyz. Good: as many as you run. 0 means that reports are not "
+            "counted, or that decisions are not published.",
             f"sum({series('ready')})",
             units.NoUnit,
             steps=((1, "green"),),
             below="red",
         ),
         number(
-            "Decisions a minute",
-            "Blocks, unblocks and requests for a review that were published. Good: as on other days at this "
-            "time; a jump may be a brigade, none at all a site that no longer sends reports.",
+            "Decisions per minute",
+            "Blocks, unblocks and review requests that were published. Good: as on other days at this time. "
+            "A sudden rise may be a brigade; 0 may mean that the site no longer sends reports.",
             f"sum({rate('decisions_total', LIVE)}) * 60",
             units.CountsPerMinute,
         ),
         number(
             "Lag",
-            "Messages that no replica has been given yet. Good: near 0, or falling. Bad: growing.",
+            "Messages not yet delivered to any replica. Good: near 0, or falling. Bad: growing. On Kafka "
+            "this is the largest lag of one replica.",
             f"max({series('intake_lag')})",
             units.Short,
             steps=((1_000, "orange"), (100_000, "red")),
         ),
         number(
             "Oldest pending",
-            "Age of the oldest message that was given to a replica and is not acked. Good: seconds. Bad: "
-            "minutes, unless an old backlog is being worked off.",
+            "Age of the oldest message that was delivered to a replica and is not acked. Good: seconds. Bad: "
+            "minutes, unless the replicas work through an old backlog.",
             f"max({series('intake_oldest_pending_age_seconds')})",
             units.Seconds,
             steps=((60, "orange"), (300, "red")),
         ),
         number(
             "Outbox age",
-            "Age of the oldest decision that the broker has not confirmed. Good: 0. From 15 s on replicas "
-            "are not ready.",
+            "Age of the oldest decision that the broker has not confirmed. Good: 0. From 15 s on, replicas "
+            "are not ready, unless the decision is unroutable.",
             f"max({series('outbox_oldest_age_seconds')})",
             units.Seconds,
             steps=((15, "orange"), (60, "red")),
         ),
         number(
             "Published within 5 s",
-            "Share of the decisions in the shown time that were published within 5 s of the report that "
-            "brought them about. Good: at least 99.9 %, which is the objective.",
+            "Share of the decisions in the selected time range that were published within 5 s after the "
+            "report that caused them arrived. Good: at least 99.9 %, which is the objective.",
             f"{in_time} / {all_of_them} >= 0",
             units.PercentUnit,
             steps=((0.999, "green"),),
@@ -76,17 +77,17 @@ def _glance() -> Row:
         ),
         number(
             "Breaker open",
-            "Whether the last hour has had as many automatic blocks as MODERATION_MAX_BLOCKS_PER_HOUR "
-            "allows. Good: no. Yes: images that enough people reported stay visible until a moderator "
-            "decides.",
+            "Whether the last hour had as many automatic blocks as MODERATION_MAX_BLOCKS_PER_HOUR allows. "
+            "Good: no. Yes: further images that reach the threshold stay visible until a moderator decides "
+            "or until the limit allows blocks again.",
             f"max({series('breaker_open')})",
             units.BoolYesNo,
             steps=((1, "red"),),
         ),
         number(
-            "Malformed flood",
+            "Dead-letter flood",
             "Whether more than half of the last 1,000 messages of a replica were dead letters. Good: no. "
-            "Yes: a producer is broken, or somebody else publishes to the service's channels.",
+            "Yes: a producer is broken, or an unrelated program publishes to the service's channels.",
             f"max({series('dead_letter_flood')})",
             units.BoolYesNo,
             steps=((1, "red"),),
@@ -98,8 +99,8 @@ def _intake() -> Row:
     return "Intake", [
         graph(
             "Reports by outcome",
-            "What became of the messages. Good: mostly counted, duplicate and already_blocked. Many late: "
-            "reports are held up on the way. Any held: cases are full. Many dead_letter: a producer is "
+            "Messages by outcome. Good: mostly counted, duplicate and already_blocked. Many late: "
+            "reports arrive with a long delay. Any held: cases are full. Many dead_letter: a producer is "
             "broken.",
             {"{{outcome}}": f"sum by (outcome) ({rate('reports_total')})"},
             units.MessagesPerSecond,
@@ -107,8 +108,8 @@ def _intake() -> Row:
         ),
         graph(
             "Waiting at the broker",
-            "Lag: not given to any replica yet. Pending: given, not acked. Good: both return to 0. Pending "
-            "that stays while lag is 0: a message can't be finished.",
+            "Lag: not yet delivered to any replica. Pending: delivered and not acked. Good: both return to "
+            "0. Pending that stays while lag is 0: a message can't be processed.",
             {"lag": f"max({series('intake_lag')})", "pending": f"max({series('intake_pending')})"},
             units.Short,
         ),
@@ -122,16 +123,17 @@ def _intake() -> Row:
         ),
         graph(
             "Report age",
-            "Age of the oldest report of each batch when it was counted, by the time at which the person "
-            "reported. Good: seconds. Hours: producers retry old reports, or a backlog is being worked off.",
+            "Age of the oldest report of each batch when the batch was stored, measured from the time at "
+            "which the person reported. Good: seconds. Hours: producers retry old reports, or the replicas "
+            "work through a backlog.",
             quantiles("report_age_seconds"),
             units.Seconds,
             span=8,
         ),
         graph(
             "Dead letters by reason",
-            "Messages that can't be understood, kept as dead letters. Good: next to none. "
-            "too_many_deliveries is worth a look even once: a good message may have been parked.",
+            "Messages parked as dead letters, per minute. Good: almost none. Inspect even a single "
+            "too_many_deliveries: its message may be valid.",
             {"{{reason}}": f"sum by (reason) ({rate('dead_letters_total')}) * 60"},
             units.CountsPerMinute,
             stacked=True,
@@ -143,9 +145,9 @@ def _intake() -> Row:
 def _decisions() -> Row:
     return "Decisions", [
         graph(
-            "Decisions by what brought them about",
-            "Good: as on other days. Any breaker: blocks are being withheld. mode shadow: decided "
-            "and counted, never published.",
+            "Decisions by trigger",
+            "Decisions per minute. Good: as on other days. Any breaker: the breaker withholds blocks. Mode "
+            "shadow: decided and counted, never published.",
             {
                 "{{decision}} by {{trigger}}, {{mode}}": (
                     f"sum by (decision, trigger, mode) ({rate('decisions_total')}) * 60"
@@ -157,22 +159,22 @@ def _decisions() -> Row:
         graph(
             "Decision latency",
             "From the arrival of the deciding report to the confirmed publication. Good: under a second; "
-            "the objective is 5 s (dashed). Minutes: a backlog, or the store or the broker was away.",
+            "the objective is 5 s (dashed). Minutes: a backlog, or the store or the broker was unavailable.",
             quantiles("decision_latency_seconds"),
             units.Seconds,
             steps=((5, "red"),),
         ),
         spread(
-            "Decision latency, spread",
-            "How many decisions took how long. Good: all at the bottom. A second band at some seconds: "
-            "decisions that only the sweep published, after a crash or a lost reply.",
+            "Decision latency distribution",
+            "Number of decisions by latency. Good: all at the bottom. A second band at a few seconds: "
+            "decisions that the sweep published after a crash or a lost reply.",
             "decision_latency_seconds",
             units.Seconds,
         ),
         graph(
             "Error budget burn",
-            "At how many times the pace that just spends the budget of 0.1 % slow decisions it is spent, "
-            "over several windows (from the recording rules). Good: below 1. 14.4 in 1h or 6 in 6h pages.",
+            "Burn rate of the error budget of 0.1 % slow decisions, over several windows (from the recording "
+            "rules); 1 spends exactly the budget. Good: below 1. 14.4 in 1h or 6 in 6h pages.",
             {
                 window: f'job:moderation_decisions_slow:ratio_rate{window}{{job="$job"}} / 0.001'
                 for window in ("1h", "6h", "1d", "3d")
@@ -182,14 +184,15 @@ def _decisions() -> Row:
         ),
         graph(
             "Outbox",
-            "Decisions that are taken and not confirmed by the broker. Good: 0, with short bumps. Growing: "
-            "the broker takes nothing.",
+            "Decisions that the broker has not confirmed. Good: 0, with short rises. Growing: the broker "
+            "accepts no messages, or decisions are unroutable.",
             {"decisions": f"max({series('outbox_pending')})"},
             units.Short,
         ),
         graph(
             "Outbox, oldest decision",
-            "Good: 0 or a few seconds. From 15 s on replicas are not ready (dashed); a minute pages.",
+            "Age of the oldest decision that the broker has not confirmed. Good: 0 or a few seconds. From "
+            "15 s on (dashed), replicas are not ready, unless the decision is unroutable; a minute pages.",
             {"age": f"max({series('outbox_oldest_age_seconds')})"},
             units.Seconds,
             steps=((15, "red"),),
@@ -202,14 +205,14 @@ def _store() -> Row:
         graph(
             "Store call",
             "Duration of one call, which applies a whole batch. Good: milliseconds. Tenths of a second: the "
-            "store is busy or far away, or has to wait for its disk.",
+            "store is busy, far away, or waits for its disk.",
             quantiles("store_call_seconds"),
             units.Seconds,
         ),
         graph(
             "Store calls",
-            "Calls a second, by replica. Good: about the same for each. A replica at 0 while others work "
-            "reads nothing.",
+            "Calls per second, by replica. Good: about the same for each. A replica that stays at 0 while "
+            "others work reads no messages.",
             {"{{instance}}": f"sum by (instance) ({rate('store_call_seconds_count')})"},
             units.OpsPerSecond,
         ),
@@ -223,8 +226,8 @@ def _moderators() -> Row:
     return "Moderators", [
         graph(
             "Oldest unanswered review",
-            "How long the oldest request for a review has been waiting for a verdict; 0 where none is asked "
-            "for. Good: within your moderators' hours. A day (dashed) makes a ticket.",
+            "Age of the oldest review request without a verdict; 0 if there is none. Good: within your "
+            "moderators' working hours. A day (dashed) makes a ticket.",
             {"age": f"max({series('oldest_unanswered_review_age_seconds')})"},
             units.Seconds,
             steps=((86_400, "red"),),
@@ -232,8 +235,8 @@ def _moderators() -> Row:
         ),
         graph(
             "Verdicts by outcome",
-            "upheld and cleared changed something; stale was older than the verdict that stands, duplicate "
-            "said the same again. Good: some, wherever reviews are asked for.",
+            "Verdicts per minute. upheld and cleared became the image's current verdict; stale was older "
+            "than the current verdict; duplicate repeated it. Good: some, if reviews are requested.",
             {"{{outcome}}": f"sum by (outcome) ({rate('verdicts_total')}) * 60"},
             units.CountsPerMinute,
             stacked=True,
@@ -241,9 +244,9 @@ def _moderators() -> Row:
         ),
         graph(
             "Reversals",
-            "Images that moderators unblocked, as a share of the automatic blocks, within a day. Good: a "
-            "few per cent. Above 20 % (dashed) people report what moderators find harmless: a brigade, or a "
-            "threshold that is too low.",
+            "Images that moderators unblocked within a day, as a share of the automatic blocks. Good: a "
+            "few per cent. Above 20 % (dashed), people report images that moderators find harmless: a "
+            "brigade, or a threshold that is too low.",
             {"of the automatic blocks": f"{reversals} / {blocks} >= 0"},
             units.PercentUnit,
             steps=((0.2, "red"),),
@@ -257,32 +260,31 @@ def _process() -> Row:
     return "Process", [
         graph(
             "CPU",
-            "Processor time, 100 % being one core, which is about what a replica can use. Good: well below. "
-            "At 100 % with growing lag: add replicas.",
+            "CPU time; 100 % is one core, about the most that a replica can use. Good: well below. At 100 % "
+            "with growing lag: add replicas.",
             {"{{instance}}": cpu},
             units.PercentUnit,
             span=6,
         ),
         graph(
             "Memory",
-            "Resident memory. Good: level after some minutes; it doesn't depend on how many images there "
-            "are.",
+            "Resident memory. Good: constant after some minutes. It doesn't depend on the number of images.",
             {"{{instance}}": f"process_resident_memory_bytes{{{SELECTED}}}"},
             units.BytesIEC,
             span=6,
         ),
         graph(
             "Ready",
-            "1 while a replica answers 200 on /readyz. Good: 1, with a gap at each start. Many falls: look "
-            "at the log lines `check failed`.",
+            "1 while a replica answers 200 on /readyz. Good: 1, with a gap at each start. If it often falls "
+            "to 0, look at the log lines `check failed`.",
             {"{{instance}}": series("ready")},
             units.NoUnit,
             span=6,
         ),
         graph(
             "Version and threshold",
-            "Replicas by version and by the block threshold they are configured with. Good: one line; two "
-            "while a new version or threshold is rolled out, and no longer.",
+            "Replicas by version and by configured block threshold. Good: one line of each; two only while "
+            "you roll out a new version or threshold.",
             {
                 "{{version}}": f"count by (version) ({series('build_info')})",
                 "threshold {{threshold}}": f'count_values("threshold", {series("block_threshold")})',

@@ -1,6 +1,6 @@
-"""The alert rules as the Prometheus operator wants them: the groups of the one rules file, in an envelope.
+"""Writes the groups of rules.yaml as a PrometheusRule, the manifest of the Prometheus operator.
 
-`python -m deploy.prometheus.prometheus_rule` writes the manifest anew; a test says when it is due.
+`make rules` runs it; a test fails when the manifest is out of date.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ RULES = Path(__file__).with_name("rules.yaml")
 MANIFEST = Path(__file__).parents[1] / "kubernetes" / "base" / "prometheus-rule.yaml"
 
 _ENVELOPE = """\
-# Written from deploy/prometheus/rules.yaml by `make rules`; edit that one.
+# Generated from deploy/prometheus/rules.yaml by `make rules`; edit rules.yaml instead.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -19,7 +19,7 @@ spec:
 
 
 def manifest(rules: str) -> str:
-    """Return the manifest of a rules file, with its comments, by moving its text to the right."""
+    """Return the manifest for the text of a rules file: that text, indented, so that its comments stay."""
     lines = (f"  {line}" if line.strip() else line for line in rules.splitlines(keepends=True))
     return _ENVELOPE + "".join(lines)
 
