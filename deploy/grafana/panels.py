@@ -81,7 +81,7 @@ def graph(
     stacked: bool = False,
     span: int = 12,
 ) -> timeseries.Panel:
-    """Return a panel of values over time: a line per query (`queries`, by legend); `steps` are dashed lines."""
+    """Return a panel of values over time: a line per query, by legend; `steps` are dashed lines."""
     panel = (
         timeseries.Panel()
         .title(title)
