@@ -1,6 +1,6 @@
 """`python -m examples.gallery`: a private server, the service and the site, with one command.
 
-The one module of the example, with `service_process`, that knows the service otherwise than by its contract.
+Only this module and `service_process` use the service in another way than through its contract.
 """
 
 import logging
@@ -26,7 +26,7 @@ from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 
 BLOCK, REVIEW = 5, 3
 DAYS = 30
-"""Reports that far apart don't count together, and so long does a moderator's verdict protect."""
+"""The report window, and how long a verdict `cleared` protects a picture."""
 
 
 def main(
@@ -43,12 +43,12 @@ def main(
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     key = secrets.token_bytes(32) if group_by_network else None
     try:
-        # Bound first, so that a port in use is told before anything is started.
+        # Bind first, so that a port in use is reported before anything starts.
         with _listening(port) as listener, _place(data_dir) as place:
             _run(listener, place, key)
         code = 0
     except KeyboardInterrupt:
-        code = 0  # being told to stop is how it ends
+        code = 0  # the usual way to stop it
     except (EmbeddedError, NotStarted, redis.RedisError, OSError) as error:
         print(f"the gallery can't go on: {error}", file=sys.stderr)
         code = 1
@@ -78,7 +78,7 @@ def _run(listener: socket.socket, place: Path, network_key: bytes | None) -> Non
             access_log=False,
             timeout_graceful_shutdown=3,
             server_header=False,
-            proxy_headers=False,  # no proxy stands before it, so nobody may say what their address is
+            proxy_headers=False,  # there is no proxy in front, so a client must not choose its own address
         )
         host, port = listener.getsockname()[:2]
         print(f"The gallery is open: http://{host}:{port}", flush=True)
@@ -114,7 +114,7 @@ def _place(data_dir: Path | None) -> Iterator[Path]:
 
 
 def _interrupt_on_sigterm() -> None:
-    """So that being told to stop leaves every context, as Ctrl-C does."""
+    """Handle SIGTERM like Ctrl-C, so that every context manager exits."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

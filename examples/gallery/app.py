@@ -1,4 +1,4 @@
-"""Joins the site: `build(settings)` is the ASGI application. Nothing is connected before it starts."""
+"""Builds the site: `build(settings)` returns the ASGI application. It connects when it starts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from examples.gallery.site import Settings, Site, site_of
 
 
 def build(settings: Settings) -> Starlette:
-    """The site. It starts only where the broker answers: it must not show what has been blocked."""
+    """Return the site. It doesn't start without the broker, because it must not show blocked pictures."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -45,7 +45,7 @@ def build(settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[
-            # A name of someone else's that leads here (DNS rebinding) must not pass for this site.
+            # Protects against DNS rebinding: a foreign host name that resolves to this address is refused.
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts), www_redirect=False),
             Middleware(Guard),
         ],

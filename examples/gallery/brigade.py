@@ -1,6 +1,6 @@
-"""Attacks a picture with fake accounts, and says in words what the service made of it and why.
+"""Attacks a picture with fake accounts, and explains in words what the service decided and why.
 
-What is said comes from the contract's decisions alone, and where there are none, from what was sent.
+The explanation uses only the decisions of the contract, and without a decision, the reports that were sent.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from examples.gallery.visitors import own_device
 
 MOST_ACCOUNTS = 50
 STEPS_A_WINDOW = 3
-"""A slow attack reports so often within the time in which reports count together."""
+"""Reports of a slow attack per report window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Attack:
     picture: Picture
     accounts: Accounts
     device: str
-    """The origin that all of a visitor's fake accounts share, if they do."""
+    """The device that all of a visitor's fake accounts share, if `accounts.shared`."""
 
 
 def step(site: Site) -> timedelta:
-    """Between two reports of a slow attack."""
+    """Return the time between two reports of a slow attack."""
     return site.settings.window / STEPS_A_WINDOW
 
 
@@ -39,7 +39,7 @@ def new_attack(picture: Picture, secret: str, *, number: int, shared: bool, slow
 
 
 def reports(attack: Attack, now: datetime, apart: timedelta) -> list[bytes]:
-    """The oldest first, as they would have come. Each account is new, each time."""
+    """Return the reports of an attack, oldest first. Every attack uses new accounts."""
     count, run = attack.accounts.number, uuid4().hex[:12]
     return [
         report_event(
@@ -55,7 +55,7 @@ def reports(attack: Attack, now: datetime, apart: timedelta) -> list[bytes]:
 
 
 async def run(site: Site, journal: Journal, attack: Attack) -> None:
-    """Sends it and writes into the journal what comes of it; ends with a block or with silence."""
+    """Send an attack and log the result; return after a block, or when no decision comes in time."""
     async with journal.lock:
         now, apart = site.now(), step(site)
         known = Known.of(site, attack.picture.id)
@@ -66,7 +66,7 @@ async def run(site: Site, journal: Journal, attack: Attack) -> None:
                 journal.add(Entry(now, "error", Said("log_not_sent")))
                 return
             journal.add(_sent(attack, now, apart))
-            while decision := await _next_decision(news, attack.picture.id, site.settings.patience):
+            while decision := await _next_decision(news, attack.picture.id, site.settings.decision_timeout):
                 journal.add(told(decision, attack.picture, site, slow=attack.accounts.slow))
                 if decision.kind == "blocked":
                     return
@@ -79,7 +79,7 @@ async def run(site: Site, journal: Journal, attack: Attack) -> None:
 
 
 async def clear(site: Site, journal: Journal, picture: Picture) -> None:
-    """As a moderator would; ends once the picture is shown again."""
+    """Publish a verdict `cleared`; return when the picture is shown again."""
     async with journal.lock:
         was_blocked = site.exhibition.blocked(picture.id) is not None
         with site.news.subscribe() as news:
@@ -91,7 +91,7 @@ async def clear(site: Site, journal: Journal, picture: Picture) -> None:
             why = () if was_blocked else (Said("log_cleared_open", {"immunity": site.settings.immunity}),)
             journal.add(Entry(site.now(), "verdict", Said("log_verdict", {"picture": picture.id}), why))
             while was_blocked:
-                decision = await _next_decision(news, picture.id, site.settings.patience)
+                decision = await _next_decision(news, picture.id, site.settings.decision_timeout)
                 if decision is None:
                     journal.add(Entry(site.now(), "error", _unknown(site)))
                     return
@@ -100,11 +100,11 @@ async def clear(site: Site, journal: Journal, picture: Picture) -> None:
 
 
 async def _next_decision(
-    news: "asyncio.Queue[Decision | Verdict]", picture_id: str, patience: timedelta
+    news: "asyncio.Queue[Decision | Verdict]", picture_id: str, limit: timedelta
 ) -> Decision | None:
-    """The next about that picture, or None if it doesn't come in time."""
+    """Return the next decision about the picture, or None if there is none within `limit`."""
     try:
-        async with asyncio.timeout(patience.total_seconds()):
+        async with asyncio.timeout(limit.total_seconds()):
             while True:
                 event = await news.get()
                 if isinstance(event, Decision) and event.image_id == picture_id:
@@ -115,11 +115,11 @@ async def _next_decision(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the site knew of a picture before an attack."""
+    """The state of a picture before an attack, as the site knows it."""
 
     blocked: bool
     cleared_at: datetime | None
-    """By a moderator whose verdict still stands, however long ago."""
+    """Time of the verdict `cleared` that is still the newest, however old it is."""
 
     @classmethod
     def of(cls, site: Site, picture_id: str) -> "Known":
@@ -139,7 +139,7 @@ def _sent(attack: Attack, now: datetime, apart: timedelta) -> Entry:
 
 
 def told(decision: Decision, picture: Picture, site: Site, *, slow: bool = False) -> Entry:
-    """A decision in words. What a decision doesn't say isn't said."""
+    """Describe a decision in words, from the fields that it has."""
     counts = {}
     if decision.distinct_reporters is not None and decision.threshold is not None:
         counts = {"n": decision.distinct_reporters, "threshold": decision.threshold}
@@ -160,7 +160,7 @@ def told(decision: Decision, picture: Picture, site: Site, *, slow: bool = False
 
 
 def why_silent(accounts: Accounts, known: Known, site: Site) -> tuple[Said, ...]:
-    """Why no block came: the first reason that holds suffices, as it does for the service."""
+    """Say why no block came: the first reason that applies is enough, as for the service."""
     immunity, now = site.settings.immunity, site.now()
     threshold = site.exhibition.threshold()
     if known.cleared_at is not None and now < known.cleared_at + immunity:
@@ -177,4 +177,4 @@ def why_silent(accounts: Accounts, known: Known, site: Site) -> tuple[Said, ...]
 
 
 def _unknown(site: Site) -> Said:
-    return Said("log_silent_unknown", {"patience": f"{site.settings.patience.total_seconds():g}"})
+    return Said("log_silent_unknown", {"seconds": f"{site.settings.decision_timeout.total_seconds():g}"})

@@ -1,4 +1,4 @@
-"""The brigade page: its form, its log, and both live.
+"""The brigade page: its form and its log, both updated live.
 
 Imports starlette, sse-starlette and the site's modules.
 """
@@ -29,7 +29,7 @@ _FIRST = {"picture": next(iter(PICTURES)), "accounts": "12", "origin": "own", "p
 
 
 async def page(request: Request) -> Response:
-    """The form keeps what was chosen, by the address that an attack without a script leads to."""
+    """Show the page. The query preselects the form, as after an attack without a script."""
     return _page(request)
 
 
@@ -82,7 +82,7 @@ async def clear(request: Request) -> Response:
 async def _answer(
     request: Request, journal: Journal, chosen: Mapping[str, str], work: Coroutine[None, None, None]
 ) -> Response:
-    """A script is answered at once and follows the log; a plain form waits for the end of it."""
+    """Start the work. Answer a script at once, since it follows the log, and a plain form at the end."""
     if journal.lock.locked():
         work.close()
         error = site_of(request).texts_for(request)("busy")
@@ -101,7 +101,7 @@ async def _answer(
 
 
 async def events(request: Request) -> Response:
-    """The visitor's log from where the page is, and the pictures' states."""
+    """Stream the visitor's log from the entry that the page shows last, and the pictures' states."""
     seen = request.headers.get("last-event-id") or request.query_params.get("seen", "0")
     if not seen.isascii() or not seen.isdecimal():
         raise HTTPException(400)
@@ -114,11 +114,11 @@ async def events(request: Request) -> Response:
 
 async def _events(site: Site, journal: Journal, t: Texts, seen: int) -> AsyncIterator[ServerSentEvent]:
     queue: asyncio.Queue[Decision | Verdict | tuple[int, Entry]] = asyncio.Queue()
-    # One stream for both: browsers open only six connections to a site, all its open pages together.
+    # One stream for both: browsers open at most six connections to a site, for all its open pages together.
     with site.news.listen(queue.put_nowait), journal.news.listen(queue.put_nowait):
         for picture in PICTURES.values():
             yield JSONServerSentEvent(site.card(picture, t), event="card")
-        # A journal that was forgotten, or of another life of this process, begins at 1 again.
+        # The numbers begin at 1 again when a journal was dropped or the process was restarted.
         for numbered in journal.entries(seen if seen <= journal.last else 0):
             yield _entry(site, t, *numbered)
         while True:
@@ -135,7 +135,7 @@ def _entry(site: Site, t: Texts, number: int, entry: Entry) -> ServerSentEvent:
 
 
 def in_words(entry: Entry, t: Texts) -> Mapping[str, object]:
-    """An entry in a reader's language."""
+    """Return an entry as texts in the reader's language."""
     return {
         "at": t.moment(entry.at),
         "kind": entry.kind,

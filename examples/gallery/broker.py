@@ -1,4 +1,4 @@
-"""The site's two ends at the broker: publishes reports and verdicts, follows decisions.
+"""The site's connection to the broker: publishes reports and verdicts, reads decisions.
 
 Imports redis and the standard library.
 """
@@ -17,33 +17,33 @@ from redis.backoff import NoBackoff
 from examples.gallery.events import DECISIONS, FIELD, REPORTED, REVIEWED, Decision, Verdict, parse
 
 JOURNAL = "gallery.verdicts"
-"""The site's own record of its moderators' verdicts: the service trims `image.reviewed` of what is done."""
+"""The site's own record of its verdicts: the service trims acked verdicts from `image.reviewed`."""
 
 _JOURNAL_LENGTH = 10_000
-_PATIENCE = 3.0  # seconds until a visitor is told that it didn't work
-_PAUSE = 0.5  # seconds between attempts to reach the broker
+_TIMEOUT = 3.0  # seconds until a visitor gets an error
+_RETRY_DELAY = 0.5  # seconds between attempts to reach the broker
 
 log = logging.getLogger(__name__)
 
 
 class NotSent(Exception):
-    """The broker didn't confirm; what was to be sent may or may not have arrived, so try again."""
+    """The broker didn't confirm. The message may have arrived or not, so send it again."""
 
 
 def connect(url: str) -> Redis:
-    # A client that repeats commands by itself would make a visitor wait for the sum of its attempts.
+    # No automatic retries: the visitor would wait for all attempts together.
     return Redis.from_url(
-        url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
+        url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0)
     )
 
 
 async def send_reports(client: Redis, bodies: Sequence[bytes]) -> None:
-    """All of them, in one round trip and in one piece. Raises NotSent."""
+    """Publish all reports in one transaction. Raises NotSent."""
     await _send(client, [(REPORTED, body, None) for body in bodies])
 
 
 async def send_verdict(client: Redis, body: bytes) -> None:
-    """To the service, and to the site's own record. Raises NotSent."""
+    """Publish a verdict to the service and to the site's own record. Raises NotSent."""
     await _send(client, [(REVIEWED, body, None), (JOURNAL, body, _JOURNAL_LENGTH)])
 
 
@@ -59,7 +59,7 @@ async def _send(client: Redis, entries: Sequence[tuple[str, bytes, int | None]])
 
 
 class Follower:
-    """Reads decisions and verdicts from the beginning, and gives each to `apply`."""
+    """Reads decisions and verdicts from the beginning and passes each to `apply`."""
 
     def __init__(self, client: Redis, apply: Callable[[Decision | Verdict], None]) -> None:
         self._client = client
@@ -67,18 +67,18 @@ class Follower:
         self._positions = dict.fromkeys((*DECISIONS, REVIEWED, JOURNAL), "0")
 
     async def catch_up(self) -> None:
-        """Until nothing is left to read, so that no page shows what has been blocked."""
+        """Read until nothing is left, so that no page shows a blocked picture."""
         while await self._read(block=None):
             pass
 
     async def follow(self) -> None:
-        """For ever. While the broker is away the site goes on with what it knows."""
+        """Read for ever. While the broker is unavailable, the site keeps its last known state."""
         while True:
             try:
                 await self._read(block=1000)
             except (redis.RedisError, OSError) as error:
                 log.warning("can't read decisions: %s", error)
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_RETRY_DELAY)
 
     async def _read(self, block: int | None) -> bool:
         reply = await self._client.xread(cast("Any", self._positions), count=500, block=block)
@@ -90,7 +90,7 @@ class Follower:
                 arrived = datetime.fromtimestamp(int(position.split(b"-")[0]) / 1000, UTC)
                 if event := parse(fields.get(FIELD.encode(), b""), arrived):
                     events.append(event)
-        # The end would be the same in any order; but open pages tell a story, and that has one.
+        # The end state doesn't depend on the order, but open pages show the events as they happened.
         for event in sorted(events, key=lambda event: event.at):
             self._apply(event)
         return bool(found)

@@ -1,6 +1,6 @@
-"""The contract, as much of it as this site needs: makes reports and verdicts, reads decisions and verdicts.
+"""The part of the contract that this site needs: makes reports and verdicts, reads decisions and verdicts.
 
-Written from `contracts/README.md` alone. Imports the standard library alone.
+Written only from `contracts/README.md`. Imports only the standard library.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Literal
 REPORTED, REVIEWED = "image.reported", "image.reviewed"
 DECISIONS = ("image.blocked", "image.unblocked", "image.review-requested")
 FIELD = "__data__"
-"""The field of a stream entry that holds the event."""
+"""The field of a stream entry that has the event."""
 
 _SOURCE = "/gallery"
 _KINDS: Mapping[str, Literal["blocked", "unblocked", "review"]] = {
@@ -21,13 +21,13 @@ _KINDS: Mapping[str, Literal["blocked", "unblocked", "review"]] = {
     "image.unblocked.v1": "unblocked",
     "image.review-requested.v1": "review",
 }
-# As text these sort as they do in time, which the consumer rule leans on.
+# As text these times sort chronologically, which the consumer rule needs.
 _DECIDED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the service decided. A republished block lacks the counts and times, as the contract says."""
+    """A decision of the service. A republished block lacks the counts and times, as the contract says."""
 
     kind: Literal["blocked", "unblocked", "review"]
     image_id: str
@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a moderator decided."""
+    """A moderator's verdict."""
 
     image_id: str
     cleared: bool
@@ -89,14 +89,14 @@ def _event(event_type: str, event_id: str, at: datetime, data: Mapping[str, str]
 
 
 def stamp(at: datetime) -> str:
-    """RFC 3339 in UTC with three decimals."""
+    """Return a time in RFC 3339, UTC, with three decimals."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(body: bytes, arrived: datetime) -> Decision | Verdict | None:
-    """None for what this site doesn't know: the contract has consumers pass over it.
+    """Return the event, or None for an unknown one, which consumers must ignore by the contract.
 
-    `arrived` stands in for the `time` that a verdict may lack.
+    `arrived` is the time of a verdict without `time`.
     """
     try:
         event = json.loads(body)
@@ -114,13 +114,13 @@ def _verdict(event: Mapping[str, Any], data: Mapping[str, Any], arrived: datetim
     time = datetime.fromisoformat(event["time"]) if event.get("time") else arrived
     if time.tzinfo is None:
         return None
-    # As the service has it: nobody decided later than the broker was told.
+    # As in the service: the time of an event is at most its arrival.
     return Verdict(data["image_id"], data["verdict"] == "cleared", min(time, arrived))
 
 
 def _decision(event_type: str, data: Mapping[str, Any]) -> Decision | None:
     kind = _KINDS.get(event_type)
-    datetime.fromisoformat(data["decided_at"])  # the pattern lets a thirteenth month pass
+    datetime.fromisoformat(data["decided_at"])  # the pattern doesn't exclude a 13th month
     image_id, decided_at = data["image_id"], data["decided_at"]
     if kind is None or not isinstance(image_id, str) or not _DECIDED_AT.fullmatch(decided_at):
         return None

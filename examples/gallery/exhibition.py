@@ -1,6 +1,6 @@
-"""What the site knows of its pictures: which are blocked, and which a moderator is asked to look at.
+"""The state of the site's pictures: which are blocked, and which wait for a moderator's review.
 
-The consumer rule of `contracts/README.md` and nothing else. Imports the standard library alone.
+Implements the consumer rule of `contracts/README.md` and nothing else. Imports only the standard library.
 """
 
 from collections.abc import Collection
@@ -11,23 +11,23 @@ from examples.gallery.events import Decision, Verdict
 
 @dataclass(slots=True)
 class _Case:
-    """The newest of each kind that was applied."""
+    """The newest applied event of each kind."""
 
     state: Decision | None = None
-    """Block or unblock."""
+    """The newest block or unblock."""
     request: Decision | None = None
     verdict: Verdict | None = None
 
 
 class Exhibition:
-    """Fed with events in any order, any number of times; ends the same."""
+    """Applies events. The end state doesn't depend on their order or repetition."""
 
     def __init__(self, picture_ids: Collection[str]) -> None:
-        """Events about other images are another site's, and passed over."""
+        """Events about other images belong to other sites and are ignored."""
         self._cases = {picture_id: _Case() for picture_id in picture_ids}
 
     def apply(self, event: Decision | Verdict) -> bool:
-        """Whether it was news."""
+        """Apply an event; return whether it changed anything."""
         case = self._cases.get(event.image_id)
         if case is None:
             return False
@@ -46,14 +46,14 @@ class Exhibition:
         last = case.verdict
         if last is not None:
             older = verdict.at < last.at
-            # At the same time `upheld` stands.
+            # At the same time, `upheld` wins.
             if older or (verdict.at == last.at and (verdict.cleared or not last.cleared)):
                 return False
         case.verdict = verdict
         return True
 
     def blocked(self, picture_id: str) -> Decision | None:
-        """The block in force."""
+        """Return the block in force, None for a picture that is not blocked."""
         state = self._cases[picture_id].state
         return state if state is not None and state.kind == "blocked" else None
 
@@ -61,7 +61,7 @@ class Exhibition:
         return self._cases[picture_id].verdict
 
     def threshold(self) -> int | None:
-        """How many distinct reporters block an image, as the latest decision said that had it."""
+        """Return how many distinct reporters block an image, from the latest decision that says it."""
         told = [
             decision
             for case in self._cases.values()
@@ -71,14 +71,14 @@ class Exhibition:
         return max(told, key=lambda decision: decision.decided_at).threshold if told else None
 
     def queue(self) -> list[Decision]:
-        """Requests that neither a later decision nor a later verdict has answered; the oldest first."""
+        """Return the review requests without a later decision or verdict, oldest first."""
         open_requests = [
             case.request for case in self._cases.values() if case.request is not None and not _answered(case)
         ]
         return sorted(open_requests, key=lambda request: request.decided_at)
 
     def blocks(self) -> list[Decision]:
-        """All blocks in force, the newest first."""
+        """Return all blocks in force, newest first."""
         blocks = [block for picture_id in self._cases if (block := self.blocked(picture_id)) is not None]
         return sorted(blocks, key=lambda block: block.decided_at, reverse=True)
 

@@ -1,4 +1,4 @@
-"""What every request must pass and every response carries.
+"""Checks every request and adds the security headers to every response.
 
 Imports the standard library and starlette.
 """
@@ -16,18 +16,18 @@ _HEADERS = {
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
     "x-content-type-options": "nosniff",
-    # Not `no-referrer`: browsers then send the Origin `null` along with a form.
+    # Not `no-referrer`: with it, browsers send the Origin `null` with a form.
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 
 
 class BadForm(Exception):
-    """A form that no page of this site sends."""
+    """The request has no form that a page of this site sends."""
 
 
 class Guard:
-    """Refuses what another site's page makes a visitor's browser send, and sets the security headers."""
+    """Refuses cross-site requests, and sets the security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,7 +52,7 @@ class Guard:
 
 
 def from_this_site(headers: Headers) -> bool:
-    """By what browsers say of a request's origin; what says nothing is refused as well."""
+    """Return whether the browser's headers say that the request is from this site; False without them."""
     if site := headers.get("sec-fetch-site"):
         return site == "same-origin"
     origin = headers.get("origin", "")
@@ -60,7 +60,7 @@ def from_this_site(headers: Headers) -> bool:
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of a small form. Raises BadForm."""
+    """Return the fields of a small form. Raises BadForm."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise BadForm
     body = b""

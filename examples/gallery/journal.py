@@ -1,6 +1,6 @@
-"""What happened to a visitor's brigades, line by line, for the page and for those who have it open.
+"""The log of a visitor's brigades, for the page and for live updates.
 
-Imports the standard library alone.
+Imports only the standard library.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from examples.gallery.live import Hub
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A text by its key. Of its values, times and spans become words of the reader's language."""
+    """A text by its key. The page formats times and durations among its values in the reader's language."""
 
     key: str
     values: Mapping[str, str | int | datetime | timedelta] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """How an attack looked: so many, from one device or from many, at once or far apart."""
+    """The accounts of an attack: how many, from one device or from many, at once or slowly."""
 
     number: int
     shared: bool
@@ -31,7 +31,7 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened, and why."""
+    """One event of the log, and its explanation."""
 
     at: datetime
     kind: Literal["attack", "blocked", "unblocked", "review", "verdict", "silent", "error"]
@@ -41,13 +41,13 @@ class Entry:
 
 
 class Journal:
-    """One visitor's entries. They are numbered from 1, so that a page can go on where it was."""
+    """The entries of one visitor, numbered from 1, so that a page can continue where it was."""
 
     _KEPT = 100
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        """Held while an attack is under way."""
+        """Held during an attack."""
         self._entries: list[tuple[int, Entry]] = []
         self._last = 0
         self.news: Hub[tuple[int, Entry]] = Hub()

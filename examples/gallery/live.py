@@ -1,6 +1,6 @@
-"""Hands what happens on to everyone who has a page open.
+"""Distributes events to all open pages.
 
-Imports the standard library alone.
+Imports only the standard library.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Hub(Generic[T]):
-    """Each listener gets what is published from then on, in order. For one event loop."""
+    """Passes each published item to all current listeners, in order. For one event loop."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[T], None]] = []
@@ -27,7 +27,7 @@ class Hub(Generic[T]):
 
     @contextmanager
     def subscribe(self) -> "Iterator[asyncio.Queue[T]]":
-        # Without a limit: a reader that takes nothing for long is cut off by the response's send timeout.
+        # Unbounded: the response's send timeout disconnects a reader that reads nothing.
         queue: asyncio.Queue[T] = asyncio.Queue()
         with self.listen(queue.put_nowait):
             yield queue

@@ -1,6 +1,6 @@
-"""The moderators' page: what waits for a review, what is blocked, and verdicts.
+"""The moderators' page: pictures that wait for a review, blocked pictures, and verdicts.
 
-A real site puts it behind a login. Imports starlette, sse-starlette and the site's modules.
+A real site requires a login for it. Imports starlette, sse-starlette and the site's modules.
 """
 
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ VERDICTS = ("upheld", "cleared")
 
 
 async def desk(request: Request) -> Response:
-    """With `?said=…&picture=…` it confirms: where a verdict without a script leads to."""
+    """Show the page. With `?said=…&picture=…` it confirms a verdict that was sent without a script."""
     site, query = site_of(request), request.query_params
     said, picture = query.get("said", ""), PICTURES.get(query.get("picture", ""))
     message = _confirmation(site.texts_for(request), said, picture.id) if said in VERDICTS and picture else ""
@@ -51,7 +51,7 @@ async def verdict(request: Request) -> Response:
 
 
 async def publish(site: Site, picture_id: str, *, cleared: bool) -> None:
-    """Raises NotSent."""
+    """Publish a verdict. Raises NotSent."""
     event = verdict_event(event_id=str(uuid4()), image_id=picture_id, cleared=cleared, at=site.now())
     await send_verdict(site.client, event)
 
@@ -61,7 +61,7 @@ def _confirmation(t: Texts, said: str, picture_id: str) -> str:
 
 
 async def image(request: Request) -> Response:
-    """Also a blocked one: a moderator has to see what is to be judged."""
+    """Return a picture, even a blocked one: a moderator must see it to review it."""
     picture = picture_of(request.path_params["picture"])
     return Response(picture.svg, media_type="image/svg+xml", headers={"cache-control": "no-store"})
 
@@ -72,7 +72,7 @@ async def events(request: Request) -> Response:
 
 
 async def _desks(site: Site, t: Texts) -> AsyncIterator[JSONServerSentEvent]:
-    """Both lists whenever they change."""
+    """Give both lists whenever they change."""
     shown = ""
     with site.news.subscribe() as news:
         while True:

@@ -1,4 +1,4 @@
-"""The pictures on show: twelve generated landscapes, each with its title and description in both languages.
+"""The pictures: twelve generated landscapes, each with its title and description in both languages.
 
 Imports `scenery` and `typography`.
 """
@@ -231,4 +231,4 @@ _ALL = (
 )
 
 PICTURES: Mapping[str, Picture] = {picture.id: picture for picture in _ALL}
-"""By id, in the order in which they hang."""
+"""Pictures by id, in the order of the gallery."""

@@ -1,6 +1,6 @@
-"""The readers' pages: the gallery, the report, the pictures, and blocks as they happen.
+"""The readers' pages: the gallery, the report form, the pictures, and live updates of blocks.
 
-Readers are shown no counts: they would invite gaming.
+Readers see no counts, which would invite gaming.
 Imports starlette, sse-starlette and the site's modules.
 """
 
@@ -30,21 +30,21 @@ def picture_of(picture_id: str) -> Picture:
 
 
 async def gallery(request: Request) -> Response:
-    """With `?reported=…` it thanks: where a report without a script leads to."""
+    """Show the gallery. With `?reported=…` it thanks for a report that was sent without a script."""
     t = site_of(request).texts_for(request)
     thanks = t("thanks") if request.query_params.get("reported") in PICTURES else ""
     return site_of(request).page(request, "gallery.html", message=thanks)
 
 
 async def report_page(request: Request) -> Response:
-    """The form on a page of its own, for browsers without scripts."""
+    """Show the form on its own page, for browsers without scripts."""
     return site_of(request).page(request, "report.html", picture=picture_of(request.path_params["picture"]))
 
 
 async def report(request: Request) -> Response:
-    """Publishes it, and thanks only once the broker has it.
+    """Publish a report, and thank after the broker has confirmed it.
 
-    Somebody who reports again is thanked again: the answer tells nobody what is known already.
+    A second report gets the same thanks, so the answer doesn't reveal what is already known.
     """
     site, picture, fields = site_of(request), picture_of(request.path_params["picture"]), await form(request)
     reason = fields.get("reason")
@@ -84,22 +84,22 @@ def _not_sent(request: Request, picture: Picture) -> Response:
 
 
 async def image(request: Request) -> Response:
-    """A blocked picture is gone, also for those who know its address."""
+    """Return a picture, or 410 for a blocked one, even if its address is known."""
     picture = picture_of(request.path_params["picture"])
     if site_of(request).exhibition.blocked(picture.id):
         raise HTTPException(410, headers={"cache-control": "no-store"})
-    # Asked for anew each time: a copy in a cache would outlive the block.
+    # Never cached: a cached copy would stay visible after the block.
     return Response(picture.svg, media_type="image/svg+xml", headers={"cache-control": "no-store"})
 
 
 async def events(request: Request) -> Response:
-    """The state of each picture, and then each change, as server-sent events."""
+    """Stream the state of each picture, then each change, as server-sent events."""
     site = site_of(request)
     return stream(_cards(site, site.texts_for(request)))
 
 
 async def _cards(site: Site, t: Texts) -> AsyncIterator[JSONServerSentEvent]:
-    """A page compares with what it shows; so nothing is missed between its loading and this."""
+    """Give the state of every picture first, so that a page misses no change since it was loaded."""
     with site.news.subscribe() as news:
         for picture in PICTURES.values():
             yield JSONServerSentEvent(site.card(picture, t), event="card")

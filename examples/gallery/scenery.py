@@ -1,4 +1,4 @@
-"""Draws little landscapes as SVG: the same scene is the same picture, byte for byte, on every machine.
+"""Draws small landscapes as SVG: the same scene gives the same bytes on every machine.
 
 Imports the standard library alone.
 """
@@ -13,30 +13,30 @@ WIDTH, HEIGHT = 800, 600
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture is made of. Colours are `#rrggbb`; heights are parts of the picture's height."""
+    """The parameters of a picture. Colours are `#rrggbb`; heights are fractions of the picture's height."""
 
     seed: int
     sky: tuple[str, ...]
-    """From the top down to the horizon."""
+    """Colours from the top down to the horizon."""
     far: str
     near: str
-    """Colours of the farthest and of the nearest ridge; those between are mixed."""
+    """Colours of the farthest and the nearest ridge; those between are interpolated."""
     light: tuple[float, float, float, str] | None = None
-    """Sun or moon: x, y and radius as parts of the picture's width, and its colour."""
+    """Sun or moon: x, y and radius as fractions of the picture's width, and the colour."""
     ridges: int = 5
     horizon: float = 0.5
     rough: float = 0.5
     """0 for dunes, 1 for sharp mountains."""
     water: str | None = None
-    """The colour of water below the ridges, which then end at the shore."""
+    """The colour of the water below the ridges; if set, the ridges end at the shore."""
     wood: str | None = None
-    """The colour of trees; without it, that of their ridge, a little darker."""
+    """The colour of the trees; if unset, a slightly darker colour of their ridge."""
     extras: tuple[str, ...] = ()
-    """Of `stars`, `trees`, `birds`, `snow`, `rain`, `aurora`, `mist`."""
+    """Any of `stars`, `trees`, `birds`, `snow`, `rain`, `aurora`, `mist`."""
 
 
 def draw(scene: Scene) -> str:
-    """The picture as an SVG document, 800 by 600."""
+    """Return the picture as an SVG document of 800 by 600."""
     rng = random.Random(scene.seed)
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     parts = [
@@ -57,7 +57,7 @@ def _extras(names: tuple[str, ...], rng: random.Random, scene: Scene) -> list[st
 
 
 def mix(one: str, other: str, share: float) -> str:
-    """A colour between two: the first at share 0, the other at 1."""
+    """Return a colour between two: the first at `share` 0, the second at 1."""
     pairs = ((int(one[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5))
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
@@ -97,7 +97,7 @@ def _land(rng: random.Random, scene: Scene) -> list[str]:
 
 
 def _ridge(rng: random.Random, level: float, height: float, rough: float) -> list[tuple[float, float]]:
-    """A skyline: waves of halving length, whose smaller ones count by roughness."""
+    """Return a skyline: waves of halving length; `roughness` weights the shorter ones."""
     waves = [
         (rng.uniform(0.7, 1.4) * 2**octave, rng.uniform(0, math.tau), (0.25 + 0.42 * rough) ** octave)
         for octave in range(7)
@@ -107,7 +107,7 @@ def _ridge(rng: random.Random, level: float, height: float, rough: float) -> lis
         total = 0.0
         for frequency, phase, weight in waves:
             value = math.sin(frequency * math.tau * x / WIDTH + phase)
-            # A folded wave has an edge at its top, as a mountain has.
+            # A folded wave has a sharp top, like a mountain.
             total += weight * (value * (1 - rough) + (1 - 2 * abs(value)) * rough)
         line.append((float(x), level - height * total))
     return line
@@ -119,7 +119,7 @@ def _trees(rng: random.Random, line: list[tuple[float, float]], depth: float, co
         if rng.random() < 0.5:
             tall = rng.uniform(16, 34) * (0.4 + depth)
             wide = tall * 0.22
-            for part in (1.0, 0.68, 0.4):  # three skirts, the lowest widest
+            for part in (1.0, 0.68, 0.4):  # three layers, the lowest is the widest
                 base = y + 5 - tall * (1 - part)
                 left, right, top = x - wide * part, x + wide * part, base - tall * 0.55
                 path.append(f"M{left:.1f} {base:.1f}L{x:.1f} {top:.1f}L{right:.1f} {base:.1f}Z")
@@ -150,7 +150,7 @@ def _water(rng: random.Random, scene: Scene, shore: float) -> str:
     for _ in range(70):
         near = rng.random() ** 1.4
         y = shore + 4 + (HEIGHT - shore - 8) * near
-        # Ripples gather below the light, and grow towards the viewer.
+        # Ripples are denser below the light, and larger towards the viewer.
         x = rng.gauss(middle, 60 + 90 * near) if rng.random() < 0.6 else rng.uniform(0, WIDTH)
         length = rng.uniform(10, 34) * (0.5 + near)
         parts.append(
@@ -201,7 +201,7 @@ def _birds(rng: random.Random, scene: Scene) -> str:
     return f'<path d="{path}" fill="none" stroke="{mix(scene.near, "#000000", 0.3)}" stroke-width="1.6"/>'
 
 
-def _snow(rng: random.Random, scene: Scene) -> str:  # noqa: ARG001 - all extras are drawn by one signature
+def _snow(rng: random.Random, scene: Scene) -> str:  # noqa: ARG001 - all extras share one signature
     return "".join(
         f'<circle cx="{rng.uniform(0, WIDTH):.0f}" cy="{rng.uniform(0, HEIGHT):.0f}" '
         f'r="{rng.uniform(1, 3.2):.1f}" fill="#fff" opacity="{rng.uniform(0.5, 0.95):.2f}"/>'

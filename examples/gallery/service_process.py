@@ -1,6 +1,6 @@
-"""The service as a process of its own: started, waited for, ended by its id.
+"""Starts the service as its own process, waits until it is ready, and stops it.
 
-Imports the standard library alone.
+Imports only the standard library.
 """
 
 import json
@@ -19,7 +19,7 @@ _STOP_SECONDS = 30.0
 
 
 class NotStarted(Exception):
-    """The message is one line, with the last of the service's own."""
+    """The service didn't start. The message is one line and includes the last line of the service's log."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def service(variables: Mapping[str, str], log_path: Path) -> Iterator["subproces
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
     own = {"MODERATION_HTTP_PORT": "0", "MODERATION_LOG_FORMAT": "json"}
     with log_path.open("wb") as log:
-        # A session of its own: Ctrl-C in a terminal reaches the starter alone, which then ends this.
+        # Its own session: Ctrl-C in a terminal reaches only this starter, which then stops the service.
         process = subprocess.Popen(
             [sys.executable, "-m", "image_moderation", "serve"],
             env=inherited | own | dict(variables),
@@ -64,7 +64,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", log_path: Path) -> None:
 
 
 def _url(log_path: Path) -> str | None:
-    """Where its HTTP side is, once it has logged that; the last line may still be in writing."""
+    """Return the service's HTTP address from its log, None if it isn't there yet; skip an incomplete line."""
     for line in log_path.read_text(errors="replace").rpartition("\n")[0].splitlines():
         try:
             entry = json.loads(line)

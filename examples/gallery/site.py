@@ -1,6 +1,6 @@
-"""The site as one value: what it knows, whom it tells, and how a page of it is made.
+"""The shared state of the site: the pictures' state, the listeners, and the rendering of pages.
 
-Imports jinja2, starlette and the other modules of the site that it joins.
+Imports jinja2, starlette and other modules of the site.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ from examples.gallery.visitors import remember, visitor
 
 REASONS = ("nudity", "violence", "hate", "spam", "other")
 
-_JOURNALS = 200  # visitors of the brigade page whose log is kept
+_JOURNALS = 200  # logs of brigade-page visitors that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator tells the site. Pages explain window and immunity: say what the service was told."""
+    """The site's settings. Pages explain window and immunity, so set the same values as for the service."""
 
     redis_url: str
     window: timedelta = timedelta(days=30)
     immunity: timedelta = timedelta(days=30)
     network_key: bytes | None = None
-    """With a key, a report carries a digest of the visitor's network as its group."""
-    patience: timedelta = timedelta(seconds=2)
-    """How long a brigade waits for a decision."""
+    """If set, a report has a digest of the visitor's network, keyed with it, as `reporter_group`."""
+    decision_timeout: timedelta = timedelta(seconds=2)
+    """How long the brigade page waits for a decision."""
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
-    """Names under which the site answers; others are refused."""
+    """Host names of the site; requests for other names are refused."""
 
 
 class Site:
-    """Made once the broker is connected; lives in the application's state."""
+    """Created when the broker is connected; stored in the application's state."""
 
     def __init__(self, settings: Settings, client: Redis) -> None:
         self.settings = settings
@@ -68,9 +68,9 @@ class Site:
         return datetime.now(UTC)
 
     def start(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        """Does it besides the request that asked for it."""
+        """Run the work in the background, independently of its request."""
         task = asyncio.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps no hold of a task
+        self._tasks.add(task)  # the event loop keeps only a weak reference to a task
         task.add_done_callback(self._tasks.discard)
         return task
 
@@ -80,12 +80,12 @@ class Site:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def learn(self, event: Decision | Verdict) -> None:
-        """Takes an event from the broker; news goes out to all open pages."""
+        """Apply an event from the broker; if it changes anything, publish it to all open pages."""
         if self.exhibition.apply(event):
             self.news.publish(event)
 
     def journal(self, secret: str) -> Journal:
-        """A visitor's log of the brigade page; of many visitors the longest away are forgotten."""
+        """Return a visitor's log of the brigade page; the least recently used logs are dropped."""
         journal = self._journals.setdefault(secret, Journal())
         self._journals.move_to_end(secret)
         while len(self._journals) > _JOURNALS:
@@ -99,14 +99,14 @@ class Site:
         return self._templates.get_template(template).render(t=t, site=self, **values)
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
-        """A whole page, for this visitor."""
+        """Return a whole page for this visitor."""
         visitor(request)
         values = {"message": "", "error": "", **values}
         html = self.render(template, self.texts_for(request), path=request.url.path, **values)
         response = HTMLResponse(
             html,
             status,
-            # What is blocked may change at any moment, also for a page that is gone back to.
+            # The state may change at any moment, also for a page that the visitor goes back to.
             {"cache-control": "no-store", "vary": "cookie, accept-language"},
         )
         remember(request, response)
@@ -115,7 +115,7 @@ class Site:
         return response
 
     def card(self, picture: Picture, t: Texts) -> Mapping[str, str]:
-        """What an open gallery page needs to show a picture's present state."""
+        """Return the data that an open gallery page needs to show a picture's current state."""
         is_blocked = self.exhibition.blocked(picture.id) is not None
         title = picture.titles[t.language]
         return {
@@ -132,5 +132,5 @@ def site_of(request: Request) -> Site:
 
 
 def wants_json(request: Request) -> bool:
-    """A script asks, rather than a plain form."""
+    """Return whether a script sent the request, not a plain form."""
     return "application/json" in request.headers.get("accept", "")

@@ -1,4 +1,4 @@
-"""Server-sent events that end well when the site does.
+"""Server-sent events that end cleanly when the site stops.
 
 Imports anyio (which starlette is built on), sse-starlette and the standard library.
 """
@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-_SEND_TIMEOUT = 10  # seconds until a reader that takes nothing is given up; it may come back
-_GRACE = 2  # seconds to end in, within what uvicorn allows
+_SEND_TIMEOUT = 10  # seconds until a reader that reads nothing is disconnected; it can reconnect
+_CLOSE_TIMEOUT = 2  # seconds to end, less than uvicorn's shutdown timeout
 
 
 def stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
@@ -19,14 +19,14 @@ def stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
         _until(closing, events),
         send_timeout=_SEND_TIMEOUT,
         shutdown_event=closing,
-        shutdown_grace_period=_GRACE,
+        shutdown_grace_period=_CLOSE_TIMEOUT,
     )
 
 
 async def _until(
     closing: anyio.Event, events: AsyncIterator[ServerSentEvent]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Those events, until the site closes: a stream that is cut off instead is an error in uvicorn's log."""
+    """Give the events until the site closes: uvicorn would log an error for a stream that is cut off."""
     closed, event = asyncio.ensure_future(closing.wait()), asyncio.ensure_future(anext(events))
     try:
         while True:
@@ -36,6 +36,6 @@ async def _until(
             yield event.result()
             event = asyncio.ensure_future(anext(events))
     finally:
-        # Ends the generator, too, wherever it waits.
+        # This also ends the generator, wherever it waits.
         closed.cancel()
         event.cancel()

@@ -1,4 +1,4 @@
-"""Who is there: a random cookie a browser, and what of it goes into a report.
+"""Identifies visitors: a random cookie per browser, and the ids in reports that are derived from it.
 
 Imports the standard library and starlette.
 """
@@ -17,7 +17,7 @@ _YEAR = 365 * 24 * 3600
 
 
 def visitor(request: Request) -> str:
-    """The visitor's secret; a new one where there is none. `remember` must see the same request."""
+    """Return the visitor's secret, or a new one. Call `remember` with the same request to set the cookie."""
     if not hasattr(request.state, "visitor"):
         known = request.cookies.get(_COOKIE, "")
         request.state.visitor = known if _SECRET.fullmatch(known) else secrets.token_urlsafe(16)
@@ -25,7 +25,7 @@ def visitor(request: Request) -> str:
 
 
 def remember(request: Request, response: Response) -> None:
-    """Sets the cookie if the browser doesn't have it yet."""
+    """Set the cookie if the browser doesn't have it yet."""
     secret = visitor(request)
     if request.cookies.get(_COOKIE) != secret:
         response.set_cookie(
@@ -39,20 +39,20 @@ def remember(request: Request, response: Response) -> None:
 
 
 def reporter_id(secret: str) -> str:
-    """Names the visitor to other programs; whoever reads it can't take over the session."""
+    """Return the visitor's id for other programs; it doesn't reveal the secret of the session."""
     return "visitor-" + blake2b(secret.encode(), digest_size=12, person=b"reporter").hexdigest()
 
 
 def own_device(secret: str) -> str:
-    """The one origin that all fake accounts of a visitor share on the brigade page."""
+    """Return the device that all fake accounts of a visitor share on the brigade page."""
     return "device-" + blake2b(secret.encode(), digest_size=12, person=b"device").hexdigest()
 
 
 def network_group(address: str, key: bytes) -> str | None:
-    """An opaque key of a visitor's network, or None where the address isn't one.
+    """Return an opaque key of a visitor's network, or None for an invalid address.
 
-    A household gets a /64 of IPv6 and one address of IPv4. The digest is keyed, because the few
-    addresses of IPv4 could all be tried against one that isn't.
+    A household has a /64 of IPv6 and one address of IPv4. The digest is keyed, because without a key
+    somebody could try all IPv4 addresses.
     """
     try:
         ip = ipaddress.ip_address(address)

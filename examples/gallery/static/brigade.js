@@ -1,4 +1,4 @@
-// Attacks without leaving the page; the log and the victims' state as they change.
+// Starts attacks without leaving the page, and updates the log and the pictures' states live.
 import { listen, say, send } from "./live.js";
 
 const form = document.getElementById("brigade");

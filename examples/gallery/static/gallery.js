@@ -1,4 +1,4 @@
-// Reports in a dialog instead of on a page, and blocks as they happen.
+// Sends reports from a dialog instead of a page, and updates blocks live.
 import { listen, say, send } from "./live.js";
 
 const dialog = document.getElementById("report");
@@ -13,7 +13,7 @@ wall.addEventListener("click", (event) => {
   open(link);
 });
 
-// Without this script it is a link to a page; with it, a button in all it does.
+// Without this script, it is a link to a page; with it, it behaves like a button.
 function makeButtons() {
   for (const link of wall.querySelectorAll("[data-report]")) link.role = "button";
 }

@@ -1,4 +1,4 @@
-// Verdicts without leaving the page, and both lists as they change.
+// Sends verdicts without leaving the page, and updates both lists live.
 import { listen, say, send } from "./live.js";
 
 const desk = document.getElementById("desk");

@@ -1,4 +1,4 @@
-"""What the pages say, in English and in French, and which of the two a visitor gets.
+"""The texts of the pages in English and French, and the choice of a visitor's language.
 
 Imports the standard library, starlette and `typography`.
 """
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from examples.gallery.typography import typeset
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
-"""By code, each in its own words; the first is for visitors who want neither."""
+"""Language names by code, each in its own language; the first is the default."""
 
 _COOKIE = "lang"
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
@@ -31,18 +31,18 @@ class Texts:
         return self._texts[key].format(**values)
 
     def known(self, prefix: str, name: str) -> str:
-        """The text for a name that comes from outside: the contract's lists are open, so it may be new."""
+        """Return the text for a name from an event, or the name itself: the contract's enums are open."""
         return self._texts.get(f"{prefix}_{name}", name)
 
     def span(self, span: timedelta) -> str:
-        """In its largest unit that leaves no rest."""
+        """Return a duration in the largest unit that divides it."""
         seconds = max(round(span.total_seconds()), 1)
         size, unit = next(one for one in _UNITS if seconds % one[0] == 0)
         number = seconds // size
         return self(f"{unit}_{'1' if number == 1 else 'n'}", n=number)
 
     def moment(self, at: datetime | str) -> str:
-        """Date and time in UTC, the same in both languages."""
+        """Return date and time in UTC, the same in both languages."""
         known = datetime.fromisoformat(at) if isinstance(at, str) else at
         return known.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -51,7 +51,7 @@ class Texts:
 
 
 def load() -> dict[str, Texts]:
-    """All languages. Raises ValueError if one of them lacks a text."""
+    """Return the texts of all languages. Raises ValueError if one of them lacks a text."""
     raw = {
         language: tomllib.loads((files(__package__) / f"{language}.toml").read_text("utf-8"))
         for language in LANGUAGES
@@ -67,7 +67,7 @@ def load() -> dict[str, Texts]:
 
 
 def language_of(request: Request) -> str:
-    """What the address asks for, else what was chosen before, else what the browser prefers."""
+    """Return the language of the query, else of the cookie, else the browser's preference."""
     for wish in (request.query_params.get("lang", ""), request.cookies.get(_COOKIE, "")):
         if wish in LANGUAGES:
             return wish
@@ -75,13 +75,13 @@ def language_of(request: Request) -> str:
 
 
 def chosen(request: Request) -> str | None:
-    """The language that the address asks for, to be remembered."""
+    """Return the language of the query, which is then stored in the cookie."""
     wish = request.query_params.get("lang")
     return wish if wish in LANGUAGES else None
 
 
 def preferred(header: str) -> str:
-    """The best of an Accept-Language header; of equal ones the first."""
+    """Return the preferred language of an Accept-Language header; of equal ones, the first."""
     best, best_quality = next(iter(LANGUAGES)), 0.0
     for item in header.split(","):
         tag, _, parameter = item.partition(";")
