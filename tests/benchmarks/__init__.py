@@ -1,1 +1,1 @@
-"""The demo, the benchmark, and what both need: makers of load and a count of their own to compare with."""
+"""The demo, the benchmark, and their common parts: load generators and a model of the expected outcome."""

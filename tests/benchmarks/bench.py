@@ -1,9 +1,9 @@
-"""How fast the service is, beside the handler anybody would write in an afternoon (`naive`).
+"""Compares the speed of the service with a plain handler that anybody could write in an afternoon (`naive`).
 
-Both consume the same stream, loaded once, from the same private server, in turns (A B A B …), each as a
-process of its own. Only ratios within one run mean anything: the machine's mood is in every figure, so
-each pair gives one ratio, and the median of these is the result. Start-up doesn't count: a rate is taken
-between two observed counts of acked entries, and processor time between the same two moments.
+Both consume the same stream, loaded once, from the same private server, in turns (A B A B …), each in its
+own process. Only ratios within one run are meaningful, because the machine's load varies: each pair of runs
+gives one ratio, and the result is their median. Start-up doesn't count: a rate is measured between two
+observed counts of acked entries, and CPU time between the same two moments.
 
 `python -m tests.benchmarks.bench --help`; results go to build/bench/ as JSON.
 """
@@ -40,7 +40,7 @@ from tests.support.service_process import ROOT
 
 WANTED_RATIO = 20
 MOST_REPORTS = {"nats": 50_000, "rabbitmq": 20_000, "kafka": 30_000}
-"""In a run: RabbitMQ is slow to fill, and Kafka's mock cluster drops what is beyond some ten megabytes."""
+"""Limits per run: RabbitMQ is slow to fill, and Kafka's mock cluster drops messages beyond about 10 MB."""
 SKEWS = {"uniform": 0.0, "zipf": 1.0}
 RESULTS = ROOT / "build" / "bench"
 
@@ -48,7 +48,7 @@ console = Console()
 
 
 def compete(folder: Path, name: str, reports: int, naive_reports: int, pairs: int) -> dict[str, Any]:
-    """Load one kind of stream, run the pairs, and return the result as it is written."""
+    """Load one kind of stream, run the pairs, and return the result in the format of the result file."""
     with (
         tempfile.TemporaryDirectory(dir=folder) as place,
         EmbeddedRedis(Path(place) / "data") as server,
@@ -82,27 +82,27 @@ def compete(folder: Path, name: str, reports: int, naive_reports: int, pairs: in
 
 
 def progress_bar() -> AbstractContextManager[Progress]:
-    """One line a run."""
+    """Return a progress bar with one line per run."""
     return Progress(
         TextColumn("{task.description:24}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
-        refresh_per_second=4,  # drawing costs processor time that the contestants could use
+        refresh_per_second=4,  # drawing takes CPU time from the contestants
     )
 
 
 def following(bar: Progress, task: TaskID) -> Callable[[int], None]:
-    """How `measure` moves the bar."""
+    """Return the callback by which `measure` moves the bar."""
     return lambda done: bar.update(task, completed=done)
 
 
 def load(url: str, reports: int, skew: float, tell: Callable[[int], None]) -> Expected:
-    """Fill the master stream; return what must come of it."""
+    """Fill the master stream; return the expected outcome."""
     messages = list(plain_reports(reports, seed=1, now=int(time.time() * 1000), skew=skew))
     with redis.Redis.from_url(url, db=MASTER_DB) as client:
-        # A rewrite of the append-only file would fall into one run and not into the next.
+        # A rewrite of the append-only file would slow down one run and not the next.
         client.config_set("auto-aof-rewrite-percentage", 0)
         for sent in publish(client, messages, stream=MASTER):
             tell(sent.total)
@@ -110,7 +110,7 @@ def load(url: str, reports: int, skew: float, tell: Callable[[int], None]) -> Ex
 
 
 def check_outcome(url: str, expected: Expected) -> None:
-    """A fast wrong answer is no result."""
+    """Raise Failed if the service's outcome is wrong: a fast wrong answer is no result."""
     with redis.Redis.from_url(url) as client:
         wrong = differences(expected, bodies(client, "image.blocked"), bodies(client, "image.dead-letter"))
     if wrong:
@@ -118,7 +118,7 @@ def check_outcome(url: str, expected: Expected) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Facts that the figures depend on, and nothing that tells whose machine it is."""
+    """Return facts that the figures depend on, and nothing that identifies the machine."""
     packages = ("faststream", "redis", "hiredis", "pydantic", "uvloop")
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -130,7 +130,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> Table:
-    """One result for a person."""
+    """Return one result as a table."""
     made = Table(title=f"{result['stream']}, {result['reports']:,} reports", title_justify="left")
     made.add_column("median of runs")
     for column in ("reports/s", "client CPU us/report", "server CPU us/report"):
@@ -170,7 +170,7 @@ def bench_elsewhere(broker: str, reports: int, pairs: int) -> float:
 
 
 def write(result: dict[str, Any]) -> None:
-    """Keep a result."""
+    """Write a result to build/bench/."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
@@ -181,12 +181,16 @@ def main(
     *,
     broker: Annotated[Name, typer.Option(help="The broker to measure on.")] = "redis",
     reports: Annotated[int, typer.Option(min=10_000, help="Reports in the stream.")] = 200_000,
-    pairs: Annotated[int, typer.Option(min=1, help="Runs of each, in turns.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Runs of each, alternating.")] = 3,
     naive_reports: Annotated[
-        int, typer.Option(min=1_000, help="The naive handler consumes only so many of them.")
+        int, typer.Option(min=1_000, help="Reports that the naive handler consumes.")
     ] = 20_000,
-    zipf: Annotated[bool, typer.Option("--zipf", help="Also with a few images that most report.")] = False,
-    wanted: Annotated[bool, typer.Option("--check", help="Exit 1 below 20 times the naive rate.")] = False,
+    zipf: Annotated[
+        bool, typer.Option("--zipf", help="Also measure with few images that get most reports.")
+    ] = False,
+    wanted: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 below 20 times the naive rate.")
+    ] = False,
 ) -> None:
     """Measure the service against a plain handler, on a private server."""
     interrupt_on_sigterm()
@@ -202,7 +206,7 @@ def main(
         print(f"the benchmark can't go on: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if wanted and ratio < WANTED_RATIO:
-        print(f"{ratio:.1f} times the naive rate, {WANTED_RATIO} were wanted", file=sys.stderr)
+        print(f"{ratio:.1f} times the naive rate; at least {WANTED_RATIO} is required", file=sys.stderr)
         raise typer.Exit(1)
 
 

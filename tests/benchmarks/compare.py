@@ -1,4 +1,4 @@
-"""What came out against what must come out. Imports nothing of the service."""
+"""Compares the actual outcome with the expected outcome. Imports nothing of the service."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from tests.benchmarks.model import Expected, Letter
 
 
 def differences(expected: Expected, blocks: Sequence[bytes], letters: Sequence[bytes]) -> list[str]:
-    """Compare published events, as raw bytes, with what was expected; return a line a difference."""
+    """Compare published events (raw bytes) with the expected outcome; return one line per difference."""
     events = [json.loads(block) for block in blocks]
     times_blocked = Counter(event["data"]["image_id"] for event in events)
     found = [
@@ -40,14 +40,14 @@ def differences(expected: Expected, blocks: Sequence[bytes], letters: Sequence[b
 
 
 def image_of(block: bytes) -> tuple[str, int, str]:
-    """Of a block its image, how many people it was, and their reasons for a reader."""
+    """Return a block's image id, number of distinct reporters, and reasons as text."""
     data = json.loads(block)["data"]
     reasons = sorted(data["reasons"].items(), key=lambda item: (-item[1], item[0]))
     return data["image_id"], data["distinct_reporters"], ", ".join(f"{name} {n}" for name, n in reasons)
 
 
 def _letter(event: bytes) -> Letter:
-    """Digested from the body that was kept, not taken from the event's own word for it."""
+    """The digest is computed from the stored body, not taken from the event's `sha256`."""
     data = json.loads(event)["data"]
     return Letter(data["reason"], hashlib.sha256(base64.b64decode(data["body"])).hexdigest())
 
@@ -60,7 +60,7 @@ def _reasons(letters: Counter[Letter]) -> list[str]:
 
 
 def _list(what: str, names: Iterable[str]) -> list[str]:
-    """One line, or none where there is nothing to tell."""
+    """Return one line, or none if there are no names."""
     ordered = sorted(names)
     if not ordered:
         return []

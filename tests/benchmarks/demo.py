@@ -1,8 +1,8 @@
-"""The story in half a minute: a private broker, the real service, a day's trouble, and a look at the outcome.
+"""The demo, in half a minute: a private broker, the real service, a realistic load, a check of the outcome.
 
-`python -m tests.benchmarks.demo` exits 0 where exactly the images that should be blocked were blocked, once
-each, and every malformed message became a dead letter; 1 where not, or where something could not be started.
-With `--broker nats` and the like it does the same on another broker, whose server must be installed.
+`python -m tests.benchmarks.demo` exits with 0 if exactly the expected images were blocked, once each, and
+every malformed message became a dead letter; with 1 if not, or if something could not be started.
+With `--broker nats` and so on, it uses another broker, whose server must be installed.
 """
 
 import json
@@ -41,52 +41,52 @@ PROMISE = (
 REPORTED, BLOCKED, DEAD = "image.reported", "image.blocked", "image.dead-letter"
 DRAIN_SECONDS = 30
 PIECE_SECONDS = 0.02
-"""So often something is published: short enough to look like a steady stream."""
+"""Seconds between publications: short enough to look like a steady stream."""
 SHOWN = 8
 
 MISSING = (pytest.skip.Exception, pytest.fail.Exception)
-"""What a harness raises whose server is not installed."""
+"""Raised by a harness whose server is not installed."""
 
 console = Console()
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run of the story brought about."""
+    """The outcome of one run."""
 
     blocks: list[bytes]
     letters: list[bytes]
     seconds: float
     """From the first message published until nothing was left to do."""
     sent: list[int]
-    """When each message was published, in milliseconds."""
+    """Time at which each message was published, in milliseconds."""
     left: str = ""
-    """What was still to do when patience ended."""
+    """The remaining work after DRAIN_SECONDS, as one line; "" if there is none."""
 
 
 @dataclass(slots=True)
 class Stage:
-    """Where the story plays."""
+    """The running servers and the service."""
 
     harness: Harness
     store: redis.Redis
     service: ServiceProcess
 
     def blocks(self) -> list[bytes]:
-        """What any consumer of the site's would have been given by now."""
+        """Return the blocks that are published so far."""
         return [found.body for found in self.harness.read(BLOCKED)]
 
 
 @contextmanager
 def stage(name: str, place: Path) -> Iterator[Stage]:
-    """A private broker and store, and the service between them."""
+    """Start a private broker, a private store, and the service."""
     with EmbeddedRedis(place / "data") as server:
         folder = place / name
         folder.mkdir()
         harness = start(name, folder, server)
         try:
             harness.fresh()
-            # One Redis that is both is the plainest setup; the others keep their cases beside the broker.
+            # On Redis, one server is both broker and store; the other brokers need a store beside them.
             store = {} if name == "redis" else {"MODERATION_STORE_URL": server.url}
             service = ServiceProcess(place, {"MODERATION_BROKER_URL": harness.url, **store})
             with running(service), redis.Redis.from_url(server.url) as client:
@@ -96,7 +96,7 @@ def stage(name: str, place: Path) -> Iterator[Stage]:
 
 
 def play(on: Stage, messages: Sequence[Message], rate: float) -> Outcome:
-    """Publish, watch, and wait until all is done."""
+    """Publish the messages, show the progress, and wait until everything is processed."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -128,11 +128,11 @@ def play(on: Stage, messages: Sequence[Message], rate: float) -> Outcome:
 
 
 def await_end(on: Stage) -> str:
-    """Return "" once every message is dealt with and every decision published, else what is left."""
+    """Return "" when all messages are processed and all decisions published, else what is left."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while True:
         check(on.service)
-        # In this order: a message is acked only once its decision waits in the outbox.
+        # In this order: a message is acked only after its decision is in the outbox.
         waiting = on.harness.waiting(REPORTED)
         decisions = waiting_decisions(on.store)
         if not waiting and not decisions:
@@ -146,7 +146,7 @@ def await_end(on: Stage) -> str:
 
 
 def latest(blocks: Sequence[bytes]) -> Table:
-    """The last few blocks."""
+    """Return a table of the last few blocks."""
     table = Table(box=None, title=f"{len(blocks)} images blocked", title_justify="left", show_header=False)
     for block in blocks[-SHOWN:]:
         image, people, reasons = image_of(block)
@@ -155,10 +155,10 @@ def latest(blocks: Sequence[bytes]) -> Table:
 
 
 def latencies(outcome: Outcome, expected: Expected) -> list[int]:
-    """Milliseconds from publishing the report that reaches an image's threshold to the decision it brought.
+    """Return the milliseconds from publishing each image's deciding report to its decision.
 
-    Which report that is holds for messages worked on in order; readers that overtake each other by a
-    batch can make one of these a little wrong.
+    The deciding report is known for messages that are processed in order; if readers overtake each other by
+    a batch, some values are slightly wrong.
     """
     decided = {image_of(block)[0]: json.loads(block)["data"]["decided_at"] for block in outcome.blocks}
     return [
@@ -169,11 +169,11 @@ def latencies(outcome: Outcome, expected: Expected) -> list[int]:
 
 
 def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
-    """The figures."""
+    """Return a table of the figures."""
     kinds, letters = expected.kinds, len(outcome.letters)
     images = [image_of(block)[0] for block in outcome.blocks]
     total = kinds.total()
-    table = Table(title="What became of it", title_justify="left", show_header=False)
+    table = Table(title="Outcome", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     pace = f", published at {rate:,.0f}/s" if rate else ""
@@ -185,11 +185,11 @@ def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
         ("  retractions", f"{kinds[Kind.RETRACTION]:,}"),
         ("  malformed", f"{kinds[Kind.MALFORMED]:,}"),
         ("images blocked", f"{len(set(images)):,}"),
-        ("images that had to be", f"{len(expected.must):,}"),
-        ("decisions an image", max((images.count(image) for image in set(images)), default=0)),
+        ("images expected to be blocked", f"{len(expected.must):,}"),
+        ("decisions per image, at most", max((images.count(image) for image in set(images)), default=0)),
         ("blocked by one device's many accounts", sum(image.startswith(GANG) for image in images)),
         ("dead letters", f"{letters:,}"),
-        (f"messages a second{pace}", f"{total / outcome.seconds:,.0f}"),
+        (f"messages per second{pace}", f"{total / outcome.seconds:,.0f}"),
     ]
     if len(found := latencies(outcome, expected)) > 1:
         percentiles = statistics.quantiles(found, n=100, method="inclusive")
@@ -200,13 +200,13 @@ def summary(outcome: Outcome, expected: Expected, rate: float) -> Table:
 
 
 def judge(outcome: Outcome, expected: Expected) -> list[str]:
-    """What is wrong with the outcome, a line each."""
+    """Return what is wrong with the outcome, one line each."""
     found = differences(expected, outcome.blocks, outcome.letters)
     return ([outcome.left] if outcome.left else []) + found
 
 
 def tell(broker: str, reports: int, rate: float, seed: int) -> int:
-    """Tell the story; return the exit code."""
+    """Run the demo; return the exit code."""
     console.print(f'The page says: [italic]"{PROMISE}"[/italic]')
     messages = sample(reports, seed=seed, now=int(time.time() * 1000))
     expected = count(messages)
@@ -225,14 +225,16 @@ def tell(broker: str, reports: int, rate: float, seed: int) -> int:
 
 
 def main(
-    broker: Annotated[Name, typer.Option(help="Which broker it plays on.")] = "redis",
-    reports: Annotated[int, typer.Option(min=100, max=1_000_000, help="About how many messages.")] = 8_000,
+    broker: Annotated[Name, typer.Option(help="The broker to use.")] = "redis",
+    reports: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="Approximate number of messages.")
+    ] = 8_000,
     rate: Annotated[
-        float, typer.Option(min=0, help="Messages a second; 0 publishes as fast as it goes.")
+        float, typer.Option(min=0, help="Messages per second; 0 publishes as fast as possible.")
     ] = 2_000,
-    seed: Annotated[int, typer.Option(help="Another seed, another story.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the random messages.")] = 7,
 ) -> None:
-    """Start a private broker and the service, publish what a site would, and check what was blocked."""
+    """Start a private broker and the service, publish a realistic load, and check the outcome."""
     interrupt_on_sigterm()
     try:
         code = tell(broker, reports, rate, seed)

@@ -1,8 +1,8 @@
-"""How fast the service is on another broker than Redis, beside the plain handler on that same broker.
+"""Compares the speed of the service with the plain handler on a broker other than Redis.
 
-As in `bench` the two consume the same backlog in turns, each as a process of its own, and each pair gives one
-ratio. What they have done is told by themselves, for brokers don't count alike: the handler writes it, the
-service has it among its metrics.
+As in `bench`, both consume the same backlog in turns, each in its own process, and each pair gives one ratio.
+Brokers count differently, so the contestants count themselves: the handler prints its count, the service has
+it in its metrics.
 """
 
 import re
@@ -27,24 +27,24 @@ PIECE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Reports a second of each run, in pairs."""
+    """Reports per second of each run, in pairs."""
 
     naive: Sequence[float]
     service: Sequence[float]
 
     @property
     def ratios(self) -> list[float]:
-        """One a pair."""
+        """One ratio per pair."""
         return [ours / theirs for theirs, ours in zip(self.naive, self.service, strict=True)]
 
     @property
     def ratio(self) -> float:
-        """Their median."""
+        """The median of the ratios."""
         return statistics.median(self.ratios)
 
 
 def compare(place: Path, name: str, reports: int, pairs: int, tell: Callable[[str], None]) -> Comparison:
-    """Run the pairs; `tell` hears of each run."""
+    """Run the pairs; call `tell` with a line after each run."""
     bodies = [message.body for message in plain_reports(reports, seed=1, now=int(time.time() * 1000))]
     rates: dict[str, list[float]] = {"naive": [], "service": []}
     with EmbeddedRedis(place / "data") as store:
@@ -87,7 +87,7 @@ def _run(
         first_at, first_done = _await(process, done, len(bodies) // 10)
         last_at, last_done = _await(process, done, len(bodies) * 99 // 100)
     if last_done <= first_done:
-        raise Failed("too few reports to measure: it was done before it was seen; take more by --reports")
+        raise Failed("too few reports: the run ended before it could be measured; use a larger --reports")
     return (last_done - first_done) / (last_at - first_at)
 
 
@@ -101,7 +101,7 @@ def _await(
             return at, count
         check(process)
         if time.monotonic() > deadline:
-            raise Failed(f"{target:,} reports were not done within {RUN_SECONDS} s")
+            raise Failed(f"{target:,} reports were not processed within {RUN_SECONDS} s")
         time.sleep(0.02)
 
 

@@ -1,7 +1,7 @@
-"""Makers of load: raw bytes as producers publish them. Imports nothing of the service and no framework.
+"""Load generators: raw bytes as producers publish them. Imports nothing of the service and no framework.
 
-`sample` is what a site would send, trouble included; `plain_reports` is the benchmark's. Both are made of
-a seed and of the time that they are given as now.
+`sample` is realistic, with repetitions, retractions and malformed messages; `plain_reports` is for the
+benchmark. Both depend only on their seed and on the time that they get as `now`.
 """
 
 import json
@@ -27,14 +27,14 @@ _AGAIN, _REDELIVERED, _RETRACTED = 0.04, 0.04, 0.02
 GROUPED_PEOPLE = 0.1
 GROUP_SIZE = 6
 GANG = "img-disliked-by-"
-"""How the images begin that nobody but the accounts on one device reports."""
+"""Prefix of the images that only the accounts on one device report."""
 TOO_LARGE = 70_000
 """Bytes; by default the service takes 65,536."""
 _DAY = 86_400_000
 
 
 class Pair(NamedTuple):
-    """Somebody who reports something."""
+    """A person and the image that they report."""
 
     image: str
     person: str
@@ -44,20 +44,20 @@ class _Event(NamedTuple):
     pair: Pair
     kind: Kind
     at: float
-    """When it is published, between 0 and 1."""
+    """Position in the order of publishing, from 0 to 1."""
     body: bytes
 
 
 class Sender(NamedTuple):
-    """Makes bodies."""
+    """Makes the bodies of events."""
 
     rng: random.Random
     start: int
     span: int
-    """The events' times lie within `span` milliseconds after `start`, growing with their place."""
+    """The times of the events lie within `span` milliseconds after `start`, ordered by their position."""
 
     def body(self, pair: Pair, at: float, group: str | None = None, *, retract: bool = False) -> bytes:
-        """An event of its own at the place `at` (0 to 1)."""
+        """Return a new event at the position `at` (0 to 1)."""
         data: dict[str, object] = {"image_id": pair.image, "reporter_id": pair.person}
         if not retract and self.rng.random() < 0.9:
             data["reason"] = self.rng.choices(REASONS, _REASON_WEIGHTS)[0]
@@ -76,20 +76,20 @@ class Sender(NamedTuple):
 
 
 def stamp(milliseconds: int) -> str:
-    """RFC 3339 in UTC."""
+    """Return a time in RFC 3339, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def sample(
     size: int, *, seed: int, now: int, malformed: float = 0.01, images: int = 600, people: int = 500
 ) -> list[Message]:
-    """About `size` messages of the hour before `now` (milliseconds), as a site sends them.
+    """Return about `size` messages of the hour before `now` (milliseconds), as a site sends them.
 
-    A few images get most of the reports, most get one or two. People report again, producers send
-    again, some take their report back, some share a device, a few devices gang up on an image, and a
-    share of `malformed` messages can't be understood. Retractions keep to images that would not be
-    blocked without them either, and to those that more than twice the threshold still stand against,
-    so that only one outcome is right. `images` and `people` are at most so many.
+    A few images get most of the reports, most images get one or two. People report again, producers send
+    messages again, some people retract their report, some share a device, the accounts of a few devices
+    attack one image, and the share `malformed` of the messages is malformed. Only reports of two kinds of
+    images are retracted: images that would not be blocked anyway, and images that keep more than twice the
+    threshold of reporters. So only one outcome is right. `images` and `people` are upper limits.
     """
     rng = random.Random(seed)
     sender = Sender(rng, now - 3_600_000, 3_599_000)
@@ -119,7 +119,7 @@ def sample(
 
 
 def _groups(people: Sequence[str]) -> dict[str, str | None]:
-    """The device that each person shares, if any. It never changes."""
+    """Return the device that each person shares, None without one. It never changes."""
     shared = int(len(people) * GROUPED_PEOPLE)
     return {
         person: f"device-{number // GROUP_SIZE}" if number < shared else None
@@ -128,13 +128,13 @@ def _groups(people: Sequence[str]) -> dict[str, str | None]:
 
 
 def _draw(rng: random.Random, count: int, groups: dict[str, str | None], images: int) -> list[Pair]:
-    """Who reports what, in order. Zipf-like in the images, even in the people."""
+    """Return the pairs in order: Zipf-like over the images, uniform over the people."""
     people = list(groups)
     names = [f"img-{n}" for n in range(max(40, min(images, count // 8)))]
     weights = list(accumulate(1 / (rank + 1) for rank in range(len(names))))
     ranked = rng.sample(names, len(names))
     drawn = [Pair(image, rng.choice(people)) for image in rng.choices(ranked, cum_weights=weights, k=count)]
-    # Everybody on one device against one image that nobody else minds.
+    # All accounts on one device report one image that nobody else reports.
     gangs: dict[str, list[str]] = defaultdict(list)
     for person, group in groups.items():
         if group:
@@ -152,9 +152,9 @@ def _retractions(
     groups: dict[str, str | None],
     wanted: int,
 ) -> list[_Event]:
-    """Retractions of some reports, where the outcome stays certain; see `sample`.
+    """Return retractions of some reports that keep the outcome certain; see `sample`.
 
-    Some overtake the report they take back; after some the person reports again.
+    Some are published before the report that they retract; after some, the person reports again.
     """
     rng = sender.rng
     standing: dict[str, set[str]] = defaultdict(set)
@@ -205,13 +205,13 @@ MALFORMED: Sequence[Callable[[Sender, Pair], Message]] = (
     lambda sender, pair: _malformed(_edited(sender, pair, note="x" * TOO_LARGE), "too_large"),
     lambda sender, pair: _malformed(b"", "empty"),
 )
-"""Each makes one message that can't be understood, out of a report."""
+"""Each makes one malformed message out of a report."""
 
 
 def plain_reports(
     count: int, *, seed: int, now: int, images: int = 40_000, people: int = 100_000, skew: float = 0.0
 ) -> Iterator[Message]:
-    """`count` well-formed reports of about 300 bytes; with `skew` 1.0 Zipf-like, with 0.0 uniform."""
+    """Give `count` valid reports of about 300 bytes; `skew` 1.0 is Zipf-like over the images, 0.0 uniform."""
     rng = random.Random(seed)
     sender = Sender(rng, now - 3_600_000, 3_599_000)
     weights = list(accumulate((rank + 1) ** -skew for rank in range(images)))
@@ -221,7 +221,7 @@ def plain_reports(
 
 
 class Sent(NamedTuple):
-    """How far a producer is."""
+    """The progress of a producer."""
 
     total: int
     """Messages published so far."""
@@ -237,9 +237,9 @@ def publish(
     rate: float = 0,
     pipeline_size: int = 500,
 ) -> Iterator[Sent]:
-    """XADD all messages in pipelines, in order; `rate` in messages a second, 0 for as fast as it goes."""
+    """XADD all messages in pipelines, in order; `rate` in messages per second, 0 for as fast as possible."""
     if rate:
-        # A hundred pipelines a second look like a steady stream, and cost little.
+        # 100 pipelines per second look like a steady stream and cost little.
         pipeline_size = max(1, min(pipeline_size, round(rate / 100)))
     begun = time.perf_counter()
     for first in range(0, len(messages), pipeline_size):

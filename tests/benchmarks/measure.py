@@ -1,4 +1,4 @@
-"""One run of the benchmark: a contestant consumes a fresh copy of the stream, and is watched from outside."""
+"""One run of the benchmark: a contestant consumes a fresh copy of the stream and is observed from outside."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ from tests.benchmarks.processes import (
 from tests.support.service_process import ServiceProcess
 
 MASTER, MASTER_DB = "master", 1
-"""The stream as it was loaded, beyond the reach of what empties the database in use before each run."""
+"""The loaded stream, in another database than the one that is emptied before each run."""
 RUN_SECONDS = 120
 POLL = 0.01
 
@@ -35,12 +35,12 @@ class Contestant:
     group: str
     start: Callable[[Path, str], ServiceProcess]
     reports: int
-    """It consumes so many of the stream, of which the first tenth warms up."""
+    """Number of reports to consume; the first tenth is the warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was measured of one contestant. Times are processor time."""
+    """The measurements of one run. Times are CPU time."""
 
     reports_per_second: float
     client_us_per_report: float
@@ -48,7 +48,7 @@ class Run:
 
 
 def contestants(reports: int, naive_reports: int) -> tuple[Contestant, Contestant]:
-    """The naive one and the service."""
+    """Return the naive handler and the service."""
     return (
         Contestant(
             "naive",
@@ -73,7 +73,7 @@ def contestants(reports: int, naive_reports: int) -> tuple[Contestant, Contestan
 
 
 def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int], None]) -> Run:
-    """Let a contestant consume a fresh copy of the stream; `tell` hears how many reports it has done."""
+    """Let a contestant consume a fresh copy of the stream; call `tell` with the number of reports done."""
     with redis.Redis.from_url(url) as client, redis.Redis.from_url(url, db=MASTER_DB) as master:
         client.flushdb()
         master.copy(MASTER, STREAM, destination_db=0, replace=True)
@@ -84,7 +84,7 @@ def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int],
                 await_published(client, process)
     done, seconds = last.done - first.done, last.at - first.at
     if done <= 0:
-        raise Failed("too few reports to measure: it was done before it was seen; take more by --reports")
+        raise Failed("too few reports: the run ended before it could be measured; use a larger --reports")
     return Run(
         done / seconds,
         (last.client_cpu - first.client_cpu) / done * 1e6,
@@ -94,7 +94,7 @@ def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int],
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is read of everything at one moment."""
+    """All readings at one moment."""
 
     at: float
     done: int
@@ -109,7 +109,7 @@ def sample_at(
     target: int,
     tell: Callable[[int], None],
 ) -> Moment:
-    """Return the first moment seen at which `target` reports were done."""
+    """Return the first observed moment at which `target` reports were processed."""
     deadline = time.monotonic() + RUN_SECONDS
     while True:
         now = progress(client, STREAM, contestant.group)
@@ -119,12 +119,12 @@ def sample_at(
                 return Moment(now.at, now.done, cpu_seconds(process.pid), server_cpu_seconds(client))
         check(process)
         if time.monotonic() > deadline:
-            raise Failed(f"{contestant.name} did not do {target:,} reports within {RUN_SECONDS} s")
+            raise Failed(f"{contestant.name} did not process {target:,} reports within {RUN_SECONDS} s")
         time.sleep(POLL)
 
 
 def await_published(client: redis.Redis, process: ServiceProcess) -> None:
-    """Return once no decision waits."""
+    """Return when no decision waits to be published."""
     deadline = time.monotonic() + 30
     while waiting_decisions(client):
         check(process)
@@ -134,7 +134,7 @@ def await_published(client: redis.Redis, process: ServiceProcess) -> None:
 
 
 def median(runs: list[Run]) -> Run:
-    """Of each figure."""
+    """Return the median of each measurement."""
     return Run(
         statistics.median(run.reports_per_second for run in runs),
         statistics.median(run.client_us_per_report for run in runs),

@@ -1,13 +1,13 @@
-"""What must come out of a history of messages, counted anew and on its own.
+"""An independent model of the policy: computes the expected outcome of a history of messages.
 
-Imports nothing of the service, and reads the raw bytes that were published, so that a mistake there
-can't hide here. It knows the default policy: distinct reporters within one window, the newest event of a
-reporter stands, a retraction leaves a tombstone, a group counts once.
+Imports nothing of the service and reads the published raw bytes, so that it can't repeat a mistake of the
+service. It knows the default policy: distinct reporters within one window, the newest event of a reporter
+counts, a retraction leaves a tombstone, a group counts once.
 
-What is expected does not depend on the order in which messages arrive. Without retractions an image is
-blocked or not. With them the answer is an interval: what is still standing in the end must be enough
-(`must`), what was ever reported may have been enough for a moment (`may`). A history whose retractions
-stay on images that never come near the threshold, or that end far above it, has `must == may`.
+The expected outcome doesn't depend on the order in which messages arrive. Without retractions, an image is
+blocked or not. With retractions, the answer is an interval: an image must be blocked if the remaining reports
+reach the threshold (`must`), and may be blocked if all reports together could have reached it (`may`). If all
+retractions are of images far below or far above the threshold, `must == may`.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ from typing import Any, NamedTuple
 
 THRESHOLD = 5
 WINDOW = 30 * 86_400_000
-"""Milliseconds; a history in which one image's reports span more is refused."""
+"""Milliseconds; `count` refuses a history in which the reports of one image span more."""
 
 RETRACTED = "image.report-retracted.v1"
 
 
 class Kind(StrEnum):
-    """What a message is, by whoever made it."""
+    """The kind of a message, as its generator knows it."""
 
     REPORT = "report"
     AGAIN = "again"
-    """The same person reports the same image once more, as an event of its own."""
+    """The same person reports the same image again, in a new event."""
     REDELIVERY = "redelivery"
-    """The same bytes once more."""
+    """The same bytes again."""
     RETRACTION = "retraction"
     MALFORMED = "malformed"
 
@@ -44,11 +44,11 @@ class Message(NamedTuple):
     body: bytes
     kind: Kind
     reason: str = ""
-    """Why it must become a dead letter; empty where it must not."""
+    """The expected reason of its dead letter; empty if it must not become one."""
 
 
 class Letter(NamedTuple):
-    """A dead letter, as far as it is compared."""
+    """The compared fields of a dead letter."""
 
     reason: str
     sha256: str
@@ -57,26 +57,26 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must come out."""
+    """The expected outcome."""
 
     must: frozenset[str]
     """Images that must be blocked, each once."""
     may: frozenset[str]
-    """Images that may be blocked, `must` among them."""
+    """Images that may be blocked, including `must`."""
     decided_by: dict[str, int]
-    """The message that brings an image to the threshold if all arrive in order, by its index."""
+    """By image: the index of the message that reaches the threshold if all arrive in order."""
     letters: Counter[Letter]
     kinds: Counter[Kind]
     threshold: int
 
     @property
     def exact(self) -> bool:
-        """True where only one answer is right."""
+        """True if only one outcome is right."""
         return self.must == self.may
 
 
 class _Standing(NamedTuple):
-    """A reporter's newest event; of two at the same time a retraction is the newer."""
+    """A reporter's newest event; of two at the same time, the retraction is newer."""
 
     time: float
     retracted: bool
@@ -87,9 +87,9 @@ class _Standing(NamedTuple):
 class _Image:
     standing: dict[str, _Standing] = field(default_factory=dict)
     reporters: set[str] = field(default_factory=set)
-    """Whoever reported, retracted or not."""
+    """Everybody who reported, retracted or not."""
     keys: set[tuple[str, str]] = field(default_factory=set)
-    """Whatever could have counted: reporters, or their groups."""
+    """Everything that could have counted: reporters, or their groups."""
     times: list[float] = field(default_factory=list)
 
     def add(self, event: dict[str, Any]) -> None:
@@ -111,18 +111,18 @@ class _Image:
 
     @property
     def most(self) -> int:
-        """As much as could have counted at any moment, in any order.
+        """The largest score that was possible at any moment, in any order.
 
-        One reporter counts once, so somebody who changes groups adds a key but no score.
+        A reporter counts once, so a reporter who changes groups adds a key but no score.
         """
         return min(len(self.reporters), len(self.keys))
 
 
 def count(messages: Iterable[Message], threshold: int = THRESHOLD) -> Expected:
-    """Return what must come out of `messages`; their times must not lie in the future.
+    """Return the expected outcome of `messages`; their times must not be in the future.
 
     Raises:
-        ValueError: an image's reports span more than one window, which this does not count.
+        ValueError: the reports of an image span more than one window, which this model doesn't support.
     """
     images: dict[str, _Image] = {}
     decided_by: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""The handler of `naive` on the other brokers: one message at a time, with the framework's defaults.
+"""The handler of `naive` on the other brokers: one message at a time, with FastStream's defaults.
 
 `python -m tests.benchmarks.naive_elsewhere` consumes from BENCH_URL, keeps its sets in BENCH_STORE_URL, and
-writes the count and the time of every hundredth report it has done, for whoever measures.
+prints the count and the time after every 100th report, for the benchmark.
 """
 
 import os
@@ -24,7 +24,7 @@ async def main(url: str, store_url: str) -> None:
     done = 0
     broker, subscriber, target = _nats(url) if url.startswith("nats") else _other(url)
 
-    @subscriber  # type: ignore[untyped-decorator]  # any broker's
+    @subscriber  # type: ignore[untyped-decorator]  # the decorator of any broker
     async def on_report(event: Event) -> None:
         nonlocal done
         key = f"naive:{event.data.image_id}"
@@ -57,7 +57,7 @@ def _other(url: str) -> tuple[Any, Any, dict[str, Any]]:
     if url.startswith("amqp"):
         from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
 
-        # Without a prefetch it takes the whole backlog at once, and runs out of connections to its store.
+        # Without a prefetch limit, it gets the whole backlog and runs out of connections to its store.
         rabbit = RabbitBroker(url, logger=None, default_channel=Channel(prefetch_count=100))
         exchange = RabbitExchange("image-moderation", type=ExchangeType.TOPIC, durable=True, declare=False)
         queue = RabbitQueue(f"{GROUP}.{CHANNEL}", durable=True, declare=False)

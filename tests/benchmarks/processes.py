@@ -1,4 +1,4 @@
-"""Processes of the demo and the benchmark, and what is seen of them from outside."""
+"""Processes of the demo and the benchmark, and their observation from outside."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ class Failed(Exception):
 
 @contextmanager
 def running(process: ServiceProcess) -> Iterator[ServiceProcess]:
-    """Start it, and stop it at the end. Raises Failed where it doesn't start."""
+    """Start the process, and stop it at the end. Raises Failed if it doesn't start."""
     try:
         process.start()
     except AssertionError as error:
@@ -33,7 +33,7 @@ def running(process: ServiceProcess) -> Iterator[ServiceProcess]:
 
 
 def check(process: ServiceProcess) -> None:
-    """Raises Failed, with the end of its log, if it has ended."""
+    """Raise Failed, with the last line of its log, if the process has ended."""
     if not process.running:
         raise Failed(f"{process.command[2]} has ended with {process.returncode}{_last_line(process)}")
 
@@ -44,43 +44,43 @@ def _last_line(process: ServiceProcess) -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used, all threads; NaN where the system doesn't tell (no /proc)."""
+    """Return the CPU time of a process, all threads together; NaN on systems without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return float("nan")
-    # Counted after the name in parentheses, which may hold anything.
+    # The fields after the name in parentheses, which may contain anything.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def server_cpu_seconds(client: redis.Redis) -> float:
-    """Processor time that the server has used, its background threads included."""
+    """Return the CPU time of the server, including its background threads."""
     info = cast("dict[str, float]", client.info("cpu"))
     return info["used_cpu_user"] + info["used_cpu_sys"]
 
 
 class Progress(NamedTuple):
-    """How far a group is with a stream."""
+    """The progress of a consumer group on a stream."""
 
     at: float
     """`time.perf_counter()`"""
     caught_up: bool
-    """Everything has been read; `pending` of it is not acked yet."""
+    """Everything has been read; `pending` entries are not acked yet."""
     read: int | None
-    """Entries read since the group began; None where the server can't tell (before version 7)."""
+    """Entries read since the group was created; None if the server doesn't report it (before version 7)."""
     pending: int
 
     @property
     def done(self) -> int:
-        """Entries acked since the group began."""
+        """Entries acked since the group was created."""
         if self.read is None:
-            raise Failed("the server can't tell how much a group has read: Valkey or Redis 7 is needed")
+            raise Failed("the server doesn't report how much a group has read: Valkey or Redis 7 is needed")
         return self.read - self.pending
 
 
 def progress(client: redis.Redis, stream: str, group: str) -> Progress | None:
-    """None where there is no such stream or group yet."""
+    """Return the progress, None if the stream or the group doesn't exist yet."""
     try:
         groups = cast("list[dict[str, object]]", client.xinfo_groups(stream))
     except redis.ResponseError as error:
@@ -96,13 +96,13 @@ def progress(client: redis.Redis, stream: str, group: str) -> Progress | None:
         newest = cast("dict[str, object]", client.xinfo_stream(stream))["last-generated-id"]
         lag = int(ours["last-delivered-id"] != newest)
     read = ours.get("entries-read")
-    if ours["last-delivered-id"] == b"0-0":  # the server says it doesn't know, before the first read
+    if ours["last-delivered-id"] == b"0-0":  # before the first read the server doesn't report it
         read = 0
     return Progress(at, lag == 0, cast("int | None", read), cast("int", ours["pending"]))
 
 
 def waiting_decisions(client: redis.Redis) -> int:
-    """Decisions taken and not yet published."""
+    """Return the number of decisions not yet published."""
     with client.pipeline(transaction=False) as pipeline:
         for key in OUTBOXES:
             pipeline.zcard(key)
@@ -110,13 +110,13 @@ def waiting_decisions(client: redis.Redis) -> int:
 
 
 def bodies(client: redis.Redis, stream: str) -> list[bytes]:
-    """All messages of a stream."""
+    """Return the bodies of all messages of a stream."""
     entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(stream))
     return [fields[b"__data__"] for _, fields in entries]
 
 
 def interrupt_on_sigterm() -> None:
-    """So that being told to stop leaves every context, as Ctrl-C does."""
+    """Handle SIGTERM like Ctrl-C, so that every context manager exits."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
