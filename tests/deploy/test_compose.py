@@ -1,4 +1,4 @@
-"""deploy/compose.yaml, and what it hands to Prometheus and Grafana."""
+"""deploy/compose.yaml, and the files that it mounts into Prometheus and Grafana."""
 
 import json
 from datetime import timedelta
@@ -44,7 +44,7 @@ def test_the_service_takes_its_settings(services: dict[str, dict[str, Any]]) -> 
     ours = {name: found for name, found in services.items() if name.startswith("service")}
     assert sorted(ours) == ["service", "service-kafka", "service-nats", "service-rabbitmq"]
     for service in ours.values():
-        # The URL's scheme is the broker's business; here it is names and the other values.
+        # The broker URL is replaced; this checks the names and the other values.
         Settings.load(service["environment"] | {"MODERATION_BROKER_URL": "redis://redis"})
         assert parse_duration(service["stop_grace_period"]) > Settings.load(
             {"MODERATION_BROKER_URL": "redis://redis"}

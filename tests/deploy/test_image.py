@@ -1,6 +1,6 @@
-"""deploy/Dockerfile: linted, its build stage carried out, and what comes out started as the image would.
+"""deploy/Dockerfile: linted; its build stage is run, and the result is started as in the image.
 
-Not shown: that the base image has what this machine has, and what a container engine makes of the rest.
+Not tested: that the base image has the same programs as this machine, and what a container engine does.
 """
 
 import json
@@ -24,10 +24,10 @@ from tests.support.deploy_commands import DEPLOY, changed, faults, ours
 from tests.support.dockerfile import DOCKERFILE, IGNORED, PREFIX, Stage, build, files, stages
 from tests.support.servers import RedisServers, free_port, wait_until
 
-pytestmark = pytest.mark.timeout(300)  # the build fetches what the lock names
+pytestmark = pytest.mark.timeout(300)  # the build downloads the packages of the lock
 
 USER = "10001"
-# Everything mounted becomes read-only, for the command alone: nothing is mounted that isn't there already.
+# Remounts every mount read-only, for this command alone.
 READ_ONLY = """
 for place in $(cut -d ' ' -f 2 /proc/mounts); do mount -o remount,bind,ro "$place" 2>/dev/null || :; done
 exec "$@"
@@ -75,7 +75,7 @@ def test_the_builder_is_sent_no_more_than_is_copied(dockerfile: tuple[Stage, Sta
 
 
 def unprivileged(*command: str) -> list[str]:
-    """A command that can write no byte; started by root also as the image's user, with all read-only."""
+    """Return a command that can't write any byte; for root, also as the image's user, mounts read-only."""
     limited = ["prlimit", "--fsize=0", "--", *command]
     if os.geteuid() != 0:
         return limited
@@ -94,7 +94,7 @@ def unprivileged(*command: str) -> list[str]:
 
 
 def test_nothing_can_be_written() -> None:
-    """So that a service that starts like this needs no place to write to."""
+    """The restriction works: a service that starts with it needs no writable path."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         command = unprivileged("sh", "-c", f"echo something > {name}/file")
@@ -103,7 +103,7 @@ def test_nothing_can_be_written() -> None:
 
 
 def python_for_all() -> Path:
-    """A Python that the unprivileged user can start too: one under root's home is none."""
+    """Return a Python that the unprivileged user can start, unlike one under root's home."""
     candidates = ("/usr/bin/python3", str(getattr(sys, "_base_executable", sys.executable)))
     for candidate in candidates:
         test = [candidate, "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"]
@@ -117,14 +117,14 @@ def python_for_all() -> Path:
 
 @pytest.fixture(scope="module")
 def environment(dockerfile: tuple[Stage, Stage]) -> Iterator[Path]:
-    """What the image would hold, built in an empty folder that every user may look into."""
+    """The environment of the image, built in an empty folder that every user can read."""
     with tempfile.TemporaryDirectory(prefix="image-") as name:
         place = Path(name)
         place.chmod(0o755)
         programs = place / "programs"
         programs.mkdir()
         (programs / "python").symlink_to(python_for_all())
-        # Nothing of the environment that runs this; what tells pip and uv how to reach their index stays.
+        # Without the variables of this environment, but with those by which pip and uv reach their index.
         of_ours = ("VIRTUAL_ENV", "PYTHON", "MODERATION_", "COVERAGE", "COV_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(of_ours)}
         yield build(dockerfile[0], place, kept | {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(place)})
@@ -149,7 +149,7 @@ def status(url: str) -> int:
 
 
 def as_in_the_image(image: Stage, environment: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """All that a process of the container would see: no home, no more of this machine than its programs."""
+    """Return the environment of a process in the container: no home, and only this machine's programs."""
     env = {name: value.replace(PREFIX, str(environment)) for name, value in image.env.items()}
     return {**env, "PATH": env["PATH"].replace("$PATH", "/usr/bin:/bin"), **settings}
 

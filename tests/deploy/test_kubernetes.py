@@ -1,4 +1,4 @@
-"""deploy/kubernetes, rendered by kubectl's own kustomize and held against strict schemas."""
+"""deploy/kubernetes, rendered by kubectl's kustomize and validated against strict schemas."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = ("redis", "kafka", "rabbitmq", "nats")
 FOLDERS = {"base": KUBERNETES / "base"} | {name: KUBERNETES / "overlays" / name for name in OVERLAYS}
 VERSIONS = ("1.33", "1.37")
-"""The oldest and the newest release that the validator has the schemas of."""
+"""The oldest and the newest release whose schemas the validator has."""
 SCHEMAS = {
     path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "crds").glob("*.json")
 }
@@ -34,14 +34,14 @@ TRIGGERS = {
     "rabbitmq": {"protocol", "queueName", "mode", "value"},
     "nats-jetstream": {"natsServerMonitoringEndpoint", "account", "stream", "consumer", "lagThreshold"},
 }
-"""What each of KEDA's triggers is told; its resource definition takes any key there."""
+"""The metadata keys of each KEDA trigger; KEDA's own resource definition accepts any key there."""
 
 Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, list[Document]]:
-    """The documents of the base and of each overlay, as the cluster would get them."""
+    """The documents of the base and of each overlay, as a cluster would get them."""
     return {name: render(folder) for name, folder in FOLDERS.items()}
 
 
@@ -58,7 +58,7 @@ def find(documents: list[Document], kind: str, name: str = "image-moderation") -
 
 
 def check(document: Document) -> None:
-    """Raise jsonschema.ValidationError where a cluster would refuse it, or would overlook a key."""
+    """Raise jsonschema.ValidationError if a cluster would refuse the document or ignore one of its keys."""
     if document["kind"] in SCHEMAS:
         jsonschema.validate(document, SCHEMAS[document["kind"]])
         for trigger in document["spec"].get("triggers", ()):
@@ -154,7 +154,7 @@ def test_a_typo_in_a_kustomization_is_found(tmp_path: Path) -> None:
 def test_the_service_takes_its_settings(
     name: str, rendered: dict[str, list[Document]], tmp_path: Path
 ) -> None:
-    """All of them are there, so that whoever runs it sees what can be set, and each is one that it takes."""
+    """The files list every setting, so that operators see what they can set, and each value is valid."""
     for key, value in (("broker-url", "redis://b"), ("store-url", "redis://s"), ("reporter-key", "k" * 32)):
         (tmp_path / key).write_text(value + "\n")
     pod = find(rendered[name], "Deployment")["spec"]["template"]["spec"]

@@ -1,4 +1,4 @@
-"""deploy/systemd: whether systemd takes the unit, and how much it leaves open."""
+"""deploy/systemd: systemd accepts the unit, and its exposure is low."""
 
 import sys
 from datetime import timedelta
@@ -14,11 +14,11 @@ from tests.support.deploy_commands import DEPLOY, changed, faults, installed, ru
 UNIT = DEPLOY / "systemd" / "image-moderation.service"
 PROGRAM = "/opt/image-moderation/bin/image-moderation"
 MOST_EXPOSED = 15
-"""Tenths of systemd's points, of which 100 is wide open; 11 as written, and releases differ a little."""
+"""Tenths of systemd's exposure level, 100 at most; the unit has 11, and releases differ a little."""
 
 
 def verify_faults(unit: Path) -> str:
-    """What systemd has to say, warnings too: of a key that it doesn't know it only warns."""
+    """Return systemd's errors and warnings: for an unknown key, systemd only warns."""
     done = run(installed("systemd-analyze"), "verify", "--man=no", unit)
     return done.stderr + (f"exit {done.returncode}" if done.returncode else "")
 
@@ -29,7 +29,7 @@ def exposure_faults(unit: Path) -> str:
 
 
 def as_if_installed(folder: Path, *edits: tuple[str, str]) -> Path:
-    """The unit with a program that this machine has, since systemd looks whether it is there."""
+    """Return a copy of the unit with an existing program, because systemd checks that it exists."""
     return changed(UNIT, folder / UNIT.name, [(PROGRAM, sys.executable), *edits])
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests in a browser: one gallery and one Chromium a module, and visitors to it."""
+"""Fixtures of the browser tests: one gallery and one Chromium per module, and visitors."""
 
 import urllib.request
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from tests.support.visitors import Visitors
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Not for the session: while it runs, no test can have an event loop of its own.
+    # Not for the session: while the browser runs, no test can have its own event loop.
     with chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the gallery is; the browser is asked for first, since without one nothing needs starting."""
-    # Somebody watches to the very end, which must not keep it from ending well.
+    """The gallery's address. It depends on the browser, because without one the gallery need not start."""
+    # An open event stream must not prevent a clean stop.
     with ExitStack() as watching, gallery(tmp_path_factory.mktemp("gallery")) as started:
         events = watching.enter_context(urllib.request.urlopen(f"{started}/events", timeout=20))
         assert events.readline().startswith(b"event: card")
@@ -30,7 +30,7 @@ def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def visitors(browser: Browser, address: str) -> Iterator[Visitors]:
-    """Checks after each test that nothing left this machine and that no browser complained."""
+    """Visitors; after each test, no page may have requested another site or logged an error."""
     visitors = Visitors(browser, address)
     yield visitors
     visitors.leave()

@@ -1,4 +1,4 @@
-"""The Node.js programs of contracts/clients, which know nothing of the service but its contract."""
+"""The Node.js programs of contracts/clients, which use only the contract, against the real service."""
 
 import os
 import re
@@ -21,7 +21,7 @@ ADDRESS: dict[str, Callable[[str], dict[str, str]]] = {
     "rabbitmq": lambda url: {"AMQP_URL": url},
     "nats": lambda url: {"NATS_URL": url},
 }
-"""How each program is told where its broker is."""
+"""The environment variable of each program for its broker's address."""
 
 
 @pytest.mark.parametrize("broker", sorted(ADDRESS), indirect=True)
@@ -52,7 +52,7 @@ def test_a_producer_and_a_consumer(broker: Harness, redis_server: EmbeddedRedis,
         assert broker.read("image.blocked") == []
         report("eve")
         wait_until(acts, "the consumer is told", 30)
-        # Whoever knows the event already, and what is older, is passed over.
+        # The consumer ignores an event that it has already applied, and older events.
         (blocked,) = {found.body for found in broker.read("image.blocked")}
         broker.publish("image.blocked", [blocked, blocked.replace(b'"decided_at":"2', b'"decided_at":"1')])
         broker.publish("image.blocked", [blocked.replace(IMAGE.encode(), b"last")])

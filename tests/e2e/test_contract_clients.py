@@ -1,4 +1,4 @@
-"""The programs of contracts/README.md, run as they stand there, against the real service and broker."""
+"""Runs the programs of contracts/README.md, unchanged, against the real service and broker."""
 
 import json
 import os
@@ -24,7 +24,7 @@ IMAGE = "写真/桜🌸.png"
 
 @pytest.fixture(params=LANGUAGES)
 def command(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], list[str]]:
-    """What runs the program of a part of the README, in each language."""
+    """Returns the command that runs the program of a section of the README, in each language."""
     language: str = request.param
     if language == "javascript":
         (tmp_path / "node_modules").symlink_to(node_modules(), target_is_directory=True)

@@ -1,4 +1,4 @@
-"""The demo from end to end: a real server, the real service, and a judgement that can also be bad."""
+"""The demo from end to end: a real server, the real service, a right outcome and a wrong one."""
 
 import dataclasses
 import functools
@@ -27,13 +27,13 @@ def _has_valkey(redis_servers: RedisServers) -> None:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Not `tmp_path`, which may be too long for the socket in it."""
+    """A folder. Not `tmp_path`, which may be too long for the path of a socket."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 def test_exits_0_where_all_is_right(place: Path) -> None:
-    # An empty PATH: it needs no server but the one that comes with the environment.
+    # An empty PATH: the demo needs only the server that is installed with the environment.
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.demo", "--reports", "500", "--rate", "0"],
         cwd=ROOT,

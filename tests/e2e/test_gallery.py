@@ -1,6 +1,6 @@
 """The gallery in a real browser, with the real service behind it.
 
-Each test has pictures of its own, because the gallery and its memory are the module's.
+Each test uses its own pictures, because all tests of the module share one gallery and its state.
 """
 
 import re
@@ -32,7 +32,7 @@ def status_of(page: Page, path: str) -> int:
 def attack(
     page: Page, victim: str, accounts: int, *, shared: bool = False, slow: bool = False, end: str = ".silent"
 ) -> Locator:
-    """Attacks, waits for the end, and gives the newest entry of the log."""
+    """Start an attack, wait for its end, and return the newest entry of the log."""
     ended = page.locator(f"#log {end}")
     before = ended.count()
     page.get_by_role("radio", name=victim).check()
@@ -53,7 +53,7 @@ def test_five_visitors_block_a_picture_before_the_eyes_of_a_sixth(visitors: Visi
     fourth, fifth = visitors.open(), visitors.open()
     report(fourth, "Morning ridges")
     expect(fourth.locator("#status")).to_have_text(THANKS)
-    # The form is closed again, and the keyboard is where it was.
+    # The form is closed again, and the keyboard focus is where it was.
     expect(fourth.get_by_role("button", name="Report “Morning ridges”")).to_be_focused()
     expect(card(fourth, "morning-ridges")).to_have_attribute("data-state", "open")
     report(fifth, "Morning ridges")
@@ -62,7 +62,7 @@ def test_five_visitors_block_a_picture_before_the_eyes_of_a_sixth(visitors: Visi
     expect(card(watching, "morning-ridges").get_by_role("img")).to_have_count(0)
     expect(watching.locator("#news")).to_have_text("“Morning ridges” has been blocked.")
     assert status_of(watching, "/images/morning-ridges.svg") == 410
-    # Readers are shown no counts, of a blocked picture neither.
+    # Readers see no counts, not even of a blocked picture.
     assert not re.search(r"\d", watching.locator("body").inner_text())
 
 
@@ -79,7 +79,7 @@ def test_who_reports_twice_is_thanked_twice_and_counted_once(visitors: Visitors)
     expect(card(first, "red-desert")).to_contain_text("Blocked")
     blocked = visitors.open("/moderation").locator("#blocks [data-picture=red-desert]")
     expect(blocked).to_contain_text("5 of 5 that block")
-    # What somebody said last is what they say.
+    # A person's newest report counts.
     expect(blocked).to_contain_text("Hate \u00d7 1, Spam or advertising \u00d7 4")
 
 
@@ -90,7 +90,7 @@ def test_in_french(visitors: Visitors) -> None:
     page.get_by_role("dialog").get_by_label("Nudité").check()
     page.get_by_role("button", name="Envoyer le signalement").click()
     expect(page.locator("#status")).to_have_text(MERCI)
-    assert page.locator("#status").text_content() == MERCI  # the spaces too, which `expect` takes for equal
+    assert page.locator("#status").text_content() == MERCI  # with its spaces, which `expect` normalises
     page.get_by_role("link", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.goto(f"{visitors.address}/brigade")
@@ -125,16 +125,16 @@ def test_by_keyboard_alone(visitors: Visitors) -> None:
 
 def test_a_moderator_clears_what_a_brigade_blocked_and_it_stays_cleared(visitors: Visitors) -> None:
     reader, desk, brigade = visitors.open(), visitors.open("/moderation"), visitors.open("/brigade")
-    # One device, however many accounts it makes, is one reporter.
+    # All accounts of one device count as one reporter.
     silent = attack(brigade, "Lavender hour", 50, shared=True)
     expect(silent).to_contain_text("One device is one reporter")
     expect(card(reader, "lavender-hour")).to_have_attribute("data-state", "open")
-    # The same accounts from devices of their own are fifty people, for all that anybody can tell.
+    # The same number of accounts from different devices counts as fifty people.
     blocked = attack(brigade, "Lavender hour", 50, end=".blocked")
     expect(blocked).to_contain_text("counted 5 different reporters, and 5 block")
     expect(card(reader, "lavender-hour")).to_contain_text("Blocked")
     expect(brigade.locator("[data-picture=lavender-hour]")).to_have_text("Blocked")
-    # A moderator has the last word.
+    # A moderator's verdict wins.
     desk.get_by_role("button", name="Clear: show “Lavender hour”").click()
     expect(desk.locator("#status")).to_have_text("Verdict sent: “Lavender hour” is to be shown.")
     expect(desk.locator("[data-picture=lavender-hour]")).to_have_count(0)
@@ -173,7 +173,7 @@ def test_the_brigade_page_plays_the_moderator_too(visitors: Visitors) -> None:
     expect(brigade.locator("#log li").first).to_contain_text("“Summer rain” is shown again")
     brigade.get_by_role("button", name="The same attack again").click()
     expect(brigade.locator("#log li").first).to_contain_text("A moderator cleared it")
-    # The log is the visitor's: it is there when they come back, and nobody else's.
+    # The log belongs to the visitor: it is kept for them, and nobody else sees it.
     brigade.reload()
     expect(brigade.locator("#log li").first).to_contain_text("A moderator cleared it")
     expect(visitors.open("/brigade").locator("#log li")).to_have_text("Nothing yet.")
@@ -209,4 +209,4 @@ def test_every_page_is_narrow_and_labelled(visitors: Visitors) -> None:
         assert page.evaluate(unlabelled) == 0, path
         assert page.locator("h1").count() == 1, path
         assert page.locator("main").count() == 1, path
-    visitors.complaints.clear()  # the page that isn't there
+    visitors.complaints.clear()  # the expected 404

@@ -1,4 +1,4 @@
-"""A moderator and the real service: what a verdict makes of a block, and what asks for one."""
+"""Verdicts with the real service: what a verdict does to a block, and what requests a review."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.service_process import ServiceProcess
 
 
 class Site:
-    """What a site sends, and what it is told."""
+    """Publishes a site's events, and reads the decisions."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""Withheld blocks come once, across replicas and crashes."""
+"""Withheld blocks are published once, across replicas and crashes."""
 
 import json
 from collections import Counter

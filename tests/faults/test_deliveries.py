@@ -1,4 +1,4 @@
-"""A message that is delivered too often is parked, alone, and its neighbours are not."""
+"""A message that is delivered too often is parked; its neighbours are not."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def test_a_message_over_the_cap_is_parked_alone(redis_server: EmbeddedRedis, tmp
     client.xgroup_create(REPORTED, GROUP, id="0")
     positions = [position for position, _ in client.xrange(REPORTED)]
     client.xreadgroup(GROUP, "dead", {REPORTED: ">"})
-    # As if the first had killed its reader again and again, and the others had been claimed with it.
+    # As if the first message had killed its reader repeatedly, and the others had been claimed with it.
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[:1], retrycount=10)
     client.xclaim(REPORTED, GROUP, "dead", 0, positions[1:], retrycount=3)
     env = {"MODERATION_BROKER_URL": redis_server.url, "REDELIVER_AFTER": "100"}

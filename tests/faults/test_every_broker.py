@@ -1,5 +1,5 @@
-"""The real service on every broker: a pass with a kill and a stop under load, and `make faults ARGS=-s` for
-a hundred thousand reports under kills of replicas and of the broker itself.
+"""The real service on every broker: a pass with a kill and a stop under load, and with `make faults ARGS=-s`
+100,000 reports while replicas and the broker are killed.
 """
 
 import json
@@ -52,7 +52,7 @@ class Site:
         self.harness.publish(REPORTED, [message.body for message in messages])
 
     def undelivered(self) -> int:
-        """Decisions in the outbox."""
+        """Return the number of decisions in the outbox."""
         return sum(self.store.zcard(f"moderation:{{p{n:02}}}:outbox") for n in range(64))
 
     def done(self) -> bool:
@@ -69,7 +69,7 @@ class Site:
         return [found.body for found in self.harness.read(DEAD)]
 
     def wrong(self, expected: Expected) -> list[str]:
-        """Whatever came out otherwise than expected, once repeats under one id are left out."""
+        """Return the differences from the expected outcome, ignoring repeats under one id."""
         blocks = {json.loads(body)["id"]: body for body in self.blocks()}
         letters = self.letters()
         if self.harness.features.own_position:
@@ -77,13 +77,13 @@ class Site:
         found = differences(expected, list(blocks.values()), letters)
         if self.harness.features.own_position:
             return found
-        # Letters of messages that are alike have one id, so how many there were can't be told.
+        # Dead letters of identical messages have one id, so their number is unknown.
         parked = {json.loads(body)["data"]["sha256"] for body in letters}
         missing = {letter.sha256 for letter in expected.letters} ^ parked
         return [line for line in found if "dead letter" not in line] + sorted(missing)
 
     def repeats(self) -> int:
-        """Blocks that were published more than once."""
+        """Return how many blocks are repeats of an event id."""
         return sum(times - 1 for times in Counter(json.loads(body)["id"] for body in self.blocks()).values())
 
     def close(self) -> None:
@@ -102,11 +102,11 @@ def site(broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path) -> Iterat
 def test_one_pass(site: Site) -> None:
     messages, _ = make_sample()
     for number, place in enumerate((0, len(messages) // 2, len(messages) + 2)):
-        # In first, middle and last place, where a batch is likeliest to stumble over it.
+        # At the first, a middle and the last position, where batch handling most likely fails.
         messages.insert(place, Message(b"\xff no event %d" % number, Kind.MALFORMED, "not_utf8"))
     expected = count(messages)
     third = len(messages) // 3
-    site.publish(messages[:third])  # from before the first start
+    site.publish(messages[:third])  # published before the first start
     service = site.replica()
     site.publish(messages[third : 2 * third])
     assert service.kill() == -9
@@ -135,7 +135,7 @@ def reports(image: str, count: int = 5) -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # the others take it
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # the other brokers accept it
 def test_a_decision_that_nobody_is_bound_for(site: Site) -> None:
     service = site.replica()
     site.harness.unbind(BLOCKED)
@@ -153,7 +153,7 @@ def test_a_decision_that_nobody_is_bound_for(site: Site) -> None:
 
 
 class Producer(threading.Thread):
-    """Publishes at a steady rate, and takes up again at the last piece that was not confirmed."""
+    """Publishes at a steady rate, and repeats a piece that was not confirmed."""
 
     def __init__(self, site: Site, messages: Sequence[Message], rate: float, piece: int = 500) -> None:
         super().__init__(daemon=True)
@@ -169,7 +169,7 @@ class Producer(threading.Thread):
         while True:
             try:
                 self._site.publish(piece)
-            except Exception:  # noqa: BLE001 - whatever a client raises while its broker is away
+            except Exception:  # noqa: BLE001 - any error that a client raises while its broker is unavailable
                 time.sleep(0.2)
             else:
                 return
@@ -203,13 +203,13 @@ def test_a_hundred_thousand_reports_under_kills(site: Site) -> None:
         f"{site.repeats()} repeats by event id, "
         f"{len(parked)} different dead letters of {len(expected.letters)}"
     )
-    # What was not confirmed is published again, so letters may be more; none may be missing.
+    # Unconfirmed messages are published again, so there may be more dead letters, but not fewer.
     assert [line for line in site.wrong(expected) if not line.startswith("a dead letter that")] == []
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("broker", ["redis", "nats", "rabbitmq"], indirect=True)  # what keeps anything
+@pytest.mark.parametrize("broker", ["redis", "nats", "rabbitmq"], indirect=True)  # these keep their data
 def test_the_broker_is_killed_while_idle(site: Site) -> None:
     service = site.replica()
     site.harness.publish(REPORTED, reports("before"))

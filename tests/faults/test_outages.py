@@ -1,4 +1,4 @@
-"""Servers that go away, refuse, forget or lose replies: /readyz says why, and all goes on by itself."""
+"""Servers that are unavailable, refuse, lose data or replies: /readyz says why, the service recovers."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ QUICK = {"REDELIVER_AFTER": "300"}
 
 @pytest.fixture
 def server(redis_servers: RedisServers, tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Valkey of the test's own, which it may stop, break and reconfigure."""
+    """A private Valkey, which the test may stop, break and reconfigure."""
     with redis_servers.new(tmp_path / "valkey", appendfsync="always") as server:
         yield server
 

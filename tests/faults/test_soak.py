@@ -1,4 +1,4 @@
-"""A hundred thousand reports, plain and under kills: `make faults ARGS=-s` prints what came out."""
+"""100,000 reports, without and with kills: `make faults ARGS=-s` prints the outcome."""
 
 import json
 import random
@@ -45,15 +45,15 @@ def server(redis_servers: RedisServers, tmp_path: Path) -> Iterator[EmbeddedRedi
 
 
 def connect(server: EmbeddedRedis) -> Any:
-    """A client that waits for a server that is being restarted, for XINFO and the like."""
+    """Return a client that retries while its server restarts."""
     return redis.Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.1), 100))
 
 
 class Producer(threading.Thread):
-    """Publishes in the background, and takes up again at the first message that was not confirmed.
+    """Publishes in the background, and continues at the first message that was not confirmed.
 
     A pipeline whose reply was lost is sent again: the same events with the same ids, as the contract
-    asks of a producer.
+    requires of a producer.
     """
 
     def __init__(self, server: EmbeddedRedis, messages: list[Message], rate: float) -> None:
@@ -127,8 +127,8 @@ def test_a_hundred_thousand_reports_under_kills(server: EmbeddedRedis, tmp_path:
         service.stop()
     assert all_done(client)
     assert client.xpending(REPORTED, GROUP)["pending"] == 0
-    # A message whose confirmation was lost is published twice, and a letter whose ack was lost is parked
-    # twice: nothing else may be there, and nothing may be missing.
+    # A message whose confirmation was lost is published twice, and a dead letter whose ack was lost is
+    # parked twice. Nothing else may be there, and nothing may be missing.
     parked = {json.loads(letter)["data"]["sha256"] for letter in entries(client, DEAD)}
     assert parked == {letter.sha256 for letter in expected.letters}
     assert [line for line in wrong(client, expected) if not line.startswith("a dead letter that")] == []

@@ -1,4 +1,4 @@
-"""Asks an ASGI application as a browser would, without a socket between them."""
+"""Sends requests to an ASGI application like a browser, without a socket."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message
 
 
 class Answer:
-    """What the application answered."""
+    """The response of the application."""
 
     def __init__(self, messages: list[Message]) -> None:
         self.status: int = messages[0]["status"]
@@ -19,7 +19,7 @@ class Answer:
 async def ask(
     app: ASGIApp, path: str, fields: str | None = None, *, host: str = "localhost", **headers: str
 ) -> Answer:
-    """A GET, or with fields a POST of a form; underscores in the headers' names stand for hyphens."""
+    """Send a GET, or with `fields` a POST of a form; underscores in header names become hyphens."""
     raw = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     if fields is not None:
         raw.setdefault("content-type", "application/x-www-form-urlencoded")

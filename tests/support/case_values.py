@@ -1,4 +1,4 @@
-"""Cases as they lie in Redis, written directly: for tests that need many, or some of a certain kind."""
+"""Packed cases as stored in Redis, written directly: for tests that need many cases or special ones."""
 
 import struct
 from zlib import crc32
@@ -11,13 +11,13 @@ _MARKS = {None: 0, "upheld": 1, "cleared": 2}
 
 
 def case_key(image: str) -> bytes:
-    """As other programs may rely on it."""
+    """Return an image's key, computed independently of `store/keys.py`."""
     name = image.encode()
     return b"moderation:{p%02d}:case:%s" % (crc32(name) % 64, name)
 
 
 def case_value(case: Case) -> bytes:
-    """The packed case; of its records and reasons only that there are none."""
+    """Return the packed case, without records and reasons."""
     flags = EXTRA | (BLOCKED if case.state is State.BLOCKED else 0)
     marks = _MARKS[case.verdict] | (4 if case.shadow_blocked else 0)
     trigger = 0 if case.trigger is None else TRIGGERS.index(case.trigger) + 1

@@ -1,4 +1,4 @@
-"""Command lines: what one answered that ran in the test's own process, and one in a process of its own."""
+"""Command lines: the result of one in the test's own process, and one in its own process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The programs of `contracts/`, and how tests run them."""
+"""Extracts and runs the programs of `contracts/`."""
 
 import fcntl
 import json
@@ -21,7 +21,7 @@ README = ROOT / "contracts" / "README.md"
 
 
 def program(part: str, language: str) -> str:
-    """The code block of one language in one part of the README."""
+    """Return the code block of one language in one section of the README."""
     _, heading, rest = README.read_text(encoding="utf-8").partition(f"\n## {part}\n")
     assert heading, part
     section = rest.partition("\n## ")[0]
@@ -31,7 +31,7 @@ def program(part: str, language: str) -> str:
 
 
 def node_modules() -> Path:
-    """The folder with what the JavaScript programs import, filled when it has another version or none."""
+    """Return the folder with the packages of the JavaScript programs; install missing or outdated ones."""
     if not (shutil.which("node") and shutil.which("npm")):
         missing("node")
     wanted = json.loads((JAVASCRIPT / "package.json").read_text())["dependencies"]
@@ -42,7 +42,7 @@ def node_modules() -> Path:
             return str(json.loads((folder / name / "package.json").read_text())["version"])
         return ""
 
-    # One process at a time, where tests are spread over several.
+    # Only one process installs at a time when several processes run tests.
     with (JAVASCRIPT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if any(installed(name) != version for name, version in wanted.items()):
@@ -67,7 +67,7 @@ def _install() -> None:
 
 @contextmanager
 def running(command: list[str], env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs for ever, in a process group of its own, which ends with the block."""
+    """Run an endless program in its own process group; kill the group at the end of the block."""
     with output.open("wb") as out:
         process = subprocess.Popen(
             command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

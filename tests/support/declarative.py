@@ -1,8 +1,8 @@
-"""What the policy must come to, said without its steps: the ledger that a history of events defines.
+"""A declarative definition of the policy's result: the ledger that a history of events defines.
 
-Written from the policy's statements, not from its code: each reporter's newest event is looked up in the
-whole history, where the policy keeps records, floors and rounds. The two agree on every history whose
-reports lie within one window; over many windows the ledger is taken of the round's own time alone.
+Written from the policy's statements, not from its code: it looks up each reporter's newest event in the
+whole history, where the policy keeps records, floors and rounds. Both agree on every history whose reports
+lie within one window; over several windows, use the ledger of the round's own time range.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from image_moderation.domain.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What a history of one image's events says, whoever asks."""
+    """The result of a history of one image's events."""
 
     newest: dict[str, Report]
-    """Each reporter's newest event; a retraction beats a report of its time, the first report stays."""
+    """Each reporter's newest event; at equal time a retraction beats a report, and the first report stays."""
     first: int
-    """Least and greatest time of all reports, whatever became of them; 0 without any."""
+    """`first` and `last`: least and greatest time of all reports, counted or not; 0 without reports."""
     last: int
 
     @property
@@ -28,7 +28,7 @@ class Ledger:
 
     @property
     def score(self) -> int:
-        """How many groups stand; a reporter without one counts alone."""
+        """The number of standing groups; a reporter without a group counts as one."""
         standing = self.standing.values()
         groups = {event.group for event in standing if event.group is not None}
         return len(groups) + sum(event.group is None for event in standing)
@@ -39,12 +39,12 @@ class Ledger:
 
 
 def ledger(history: Sequence[Report]) -> Ledger:
-    """The ledger of a whole history, in the order in which it arrived."""
+    """Return the ledger of a whole history, which is in the order of arrival."""
     reporters = dict.fromkeys(event.reporter_id for event in history)
     times = [event.time for event in history if not event.retracted]
     return Ledger(
         newest={
-            # max() returns the first of several that are equal.
+            # max() returns the first of several equal ones.
             who: max(
                 (event for event in history if event.reporter_id == who),
                 key=lambda event: (event.time, event.retracted),
@@ -57,14 +57,14 @@ def ledger(history: Sequence[Report]) -> Ledger:
 
 
 def reports_between(history: Sequence[Report], first: int, last: int) -> Ledger:
-    """The ledger of those reporters whose newest event lies in [first, last]."""
+    """Return the ledger of the reporters whose newest event lies in [first, last]."""
     whole = ledger(history)
     newest = {who: event for who, event in whole.newest.items() if first <= event.time <= last}
     return Ledger(newest, first, last)
 
 
 def deciding(history: Sequence[Report], threshold: int) -> int | None:
-    """The number of the event that blocks, the first whose history reaches the threshold, or None."""
+    """Return the index of the first event whose history reaches the threshold, or None."""
     for number in range(len(history)):
         if ledger(history[: number + 1]).score >= threshold:
             return number

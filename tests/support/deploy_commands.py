@@ -1,4 +1,4 @@
-"""The programs that check what is deployed, and how a test runs one."""
+"""Runs the programs that check the files of deploy/."""
 
 import shutil
 import subprocess
@@ -13,12 +13,12 @@ DEPLOY = ROOT / "deploy"
 
 
 def ours(name: str) -> str:
-    """A program that the development environment brings."""
+    """Return the path of a program of the development environment."""
     return str(Path(sys.executable).parent / name)
 
 
 def installed(name: str) -> str:
-    """A program of the machine's; the test is skipped without it, in CI it fails."""
+    """Return the path of an installed program; without it, skip the test, or fail it in CI."""
     return shutil.which(name) or missing(name)
 
 
@@ -27,13 +27,13 @@ def run(*command: str | Path, cwd: Path = ROOT) -> "subprocess.CompletedProcess[
 
 
 def faults(*command: str | Path, cwd: Path = ROOT) -> str:
-    """What a check has to say: nothing where all is well."""
+    """Run a check; return its exit code and output, or "" if it succeeds."""
     done = run(*command, cwd=cwd)
     return "" if done.returncode == 0 else f"exit {done.returncode}: {done.stdout}{done.stderr}"
 
 
 def changed(source: Path, target: Path, edits: Sequence[tuple[str, str]]) -> Path:
-    """A copy of a file with each text replaced, as a person might mistype it; the texts have to be there."""
+    """Write a copy of a file with each text replaced, for example by a typo. Each text must occur."""
     text = source.read_text()
     for old, new in edits:
         assert old in text, f"{source} has no {old!r} to change"

@@ -1,4 +1,4 @@
-"""Reads deploy/Dockerfile as far as it goes, and carries out its build stage without a container engine."""
+"""Parses deploy/Dockerfile, and runs its build stage without a container engine."""
 
 import fnmatch
 import json
@@ -16,7 +16,7 @@ from tests.support.service_process import ROOT
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 IGNORED = ROOT / "deploy" / "Dockerfile.dockerignore"
 PREFIX = "/opt/image-moderation"
-"""Where the image holds the environment."""
+"""Path of the virtual environment in the image."""
 _BUILD = {"ENV", "WORKDIR", "COPY", "RUN"}
 
 
@@ -30,7 +30,7 @@ class Stage:
         return found
 
     def words(self, name: str) -> list[str]:
-        """The instruction's JSON form, which no shell reads."""
+        """Return the words of an instruction in JSON form."""
         return [str(word) for word in json.loads(self.only(name))]
 
     @property
@@ -53,10 +53,10 @@ def stages(text: str) -> list[Stage]:
 
 
 def build(stage: Stage, place: Path, environ: Mapping[str, str]) -> Path:
-    """Carry out a build stage in `place`, which stands for the root directory; return the environment there.
+    """Run a build stage in `place`, which replaces the root directory; return the environment there.
 
-    Raises AssertionError with what a command printed if it fails. Paths of the image in a command are those
-    of `place`; `environ` is what the commands see beside the stage's own ENV.
+    Raises AssertionError with the output of a command that fails. Paths of the image in commands are
+    replaced by paths in `place`; `environ` is the environment of the commands beside the stage's own ENV.
     """
     prefix, workdir = place / PREFIX.lstrip("/"), place
     prefix.parent.mkdir(parents=True)
@@ -110,7 +110,7 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
 
 
 def files(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Path, size and time of change of everything in a folder."""
+    """Give path, size and modification time of everything in a folder."""
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(parent, name)

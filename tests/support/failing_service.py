@@ -1,6 +1,6 @@
 """The service with failpoints: it kills itself with SIGKILL at a named step between read and ack.
 
-The ports are wrapped here, in an entry point of the tests' own; the package knows nothing of it. Run as
+This entry point of the tests wraps the ports; the package itself has no failpoints. Run it as
 `python -m tests.support.failing_service serve`, with FAILPOINT=<step>[:<hit>] and, to keep tests short,
 REDELIVER_AFTER=<milliseconds>.
 """
@@ -49,7 +49,7 @@ def _reach(step: str) -> None:
 
 
 class FailingStore(RedisStore):
-    """The store, with a step before and after each call."""
+    """The store, with a failpoint before and after each call."""
 
     async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool = False) -> Applied:
         _reach("before_apply")
@@ -71,7 +71,7 @@ class FailingStore(RedisStore):
 
 
 class FailingTransport(RedisTransport):
-    """The broker, with a step before and after each call."""
+    """The transport, with a failpoint before and after each call."""
 
     async def start(self, handler: Handler) -> None:
         async def handle(messages: Sequence[RawMessage]) -> None:

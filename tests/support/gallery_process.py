@@ -1,4 +1,4 @@
-"""The gallery as `make gallery` starts it, and a browser to visit it with."""
+"""The gallery, started as by `make gallery`, and a browser."""
 
 import os
 import re
@@ -17,9 +17,9 @@ from tests.support.service_process import ROOT
 
 @contextmanager
 def gallery(folder: Path, *arguments: str) -> Iterator[str]:
-    """Gives its address. At the end it is told to stop, and has to end well and leave nothing behind.
+    """Start the gallery and give its address. At the end, stop it and check that it ended cleanly.
 
-    `folder` is a new one; it takes all files.
+    `folder` must be new; it takes all files.
     """
     out_path, temporary = folder / "gallery.out", folder / "tmp"
     temporary.mkdir()
@@ -55,10 +55,10 @@ def gallery(folder: Path, *arguments: str) -> Iterator[str]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's; Playwright's own download isn't needed."""
+    """Give Debian's Chromium, so that Playwright needs no download."""
     path = shutil.which("chromium") or missing("chromium")
     with sync_playwright() as playwright:
-        # No sandbox, because it can't be had as root, and the only site visited is our own.
+        # No sandbox: it doesn't work as root, and the browser visits only our own site.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         try:
             yield browser
@@ -67,7 +67,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def report(page: Page, title: str, reason: str = "Spam or advertising") -> None:
-    """As a visitor with a mouse would, on the English gallery page that is open."""
+    """Report a picture by mouse on the open English gallery page."""
     page.get_by_role("button", name=f"Report “{title}”").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label(reason).check()

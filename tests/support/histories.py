@@ -11,7 +11,7 @@ from image_moderation.domain.policy import Policy, apply
 from image_moderation.domain.report import Outcome, Report
 
 BASE = 4_000_000_000_000
-"""A time that no clock of a test's server has reached, so that nothing expires while a test runs."""
+"""A time in the far future, so that nothing expires while a test runs."""
 IMAGE = "img-42"
 
 reporters = st.sampled_from([f"user-{n}" for n in range(9)])
@@ -30,12 +30,12 @@ def report(
     delay: int = 0,
     trace: str | None = None,
 ) -> Report:
-    """A report at BASE + `time`."""
+    """Return a report at BASE + `time`."""
     return Report(image, reporter, BASE + time, BASE + time + delay, reason, group, retracted, trace)
 
 
 def retraction(reporter: str, time: int, *, image: str = IMAGE) -> Report:
-    """The withdrawal of a report, as the parser makes it: without reason and group."""
+    """Return a retraction as the parser makes it: without reason and group."""
     return report(reporter, time, image=image, retracted=True)
 
 
@@ -46,10 +46,10 @@ traces = st.sampled_from([None, None, *(f"00-{n:032x}-{n:016x}-01" for n in (1, 
 def events_within(
     draw: st.DrawFn, latest: int, *, retractions: bool, most: int = 14, keep_group: bool = True
 ) -> list[Report]:
-    """Events of one image between BASE and BASE + `latest`.
+    """Draw events of one image between BASE and BASE + `latest`.
 
-    With `keep_group` every reporter has one group and every (reporter, time) one reason, so that a set of
-    events has one meaning in whatever order it comes.
+    With `keep_group`, every reporter has one group and every (reporter, time) one reason, so that the
+    meaning of a set of events doesn't depend on their order.
     """
     grouped = draw(st.booleans())
     groups: dict[str, str | None] = {}
@@ -71,13 +71,13 @@ def events_within(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the policy made of a history."""
+    """The policy's results for a history."""
 
     cases: list[Case]
     """The case before the first event, then after each."""
     outcomes: list[Outcome]
     decisions: dict[int, Decision]
-    """By the number of the event that brought it."""
+    """By the index of the event that caused the decision."""
 
     @property
     def case(self) -> Case:

@@ -1,4 +1,4 @@
-"""What a fault test looks at: whether all is done, and whether what came out is right."""
+"""Checks of fault tests: whether everything is processed, and whether the outcome is right."""
 
 import json
 import time
@@ -17,7 +17,7 @@ REPORTED, BLOCKED, DEAD = "image.reported", "image.blocked", "image.dead-letter"
 def make_sample(
     size: int = 1_500, *, seed: int = 7, malformed: float = 0.02, images: int = 600, people: int = 500
 ) -> tuple[list[Message], Expected]:
-    """A realistic sample and what must come of it, which is one answer."""
+    """Return a realistic sample and its expected outcome, which is unique."""
     messages = sample(
         size, seed=seed, now=int(time.time() * 1000), malformed=malformed, images=images, people=people
     )
@@ -32,7 +32,7 @@ def send(client: Any, messages: Sequence[Message]) -> None:
 
 
 def all_done(client: Any, store: Any = None) -> bool:
-    """Nothing unread, nothing pending, nothing in an outbox."""
+    """Return whether nothing is unread, nothing is pending, and the outbox is empty."""
     groups = [group for group in client.xinfo_groups(REPORTED) if group["name"] == GROUP.encode()]
     outboxes = sum((store or client).zcard(f"moderation:{{p{n:02}}}:outbox") for n in range(64))
     return bool(groups) and groups[0]["lag"] == 0 and groups[0]["pending"] == 0 and outboxes == 0
@@ -47,6 +47,6 @@ def entries(client: Any, stream: str) -> list[bytes]:
 
 
 def wrong(client: Any, expected: Expected) -> list[str]:
-    """Whatever came out otherwise than expected. A dead letter may stand twice, under the same id."""
+    """Return the differences from the expected outcome. A dead letter may occur twice under the same id."""
     letters = {json.loads(letter)["id"]: letter for letter in entries(client, DEAD)}
     return differences(expected, entries(client, BLOCKED), list(letters.values()))

@@ -1,4 +1,4 @@
-"""A real Prometheus with the real rules, scraping one target, and questions to it."""
+"""A real Prometheus with the real rules that scrapes one target, and queries to it."""
 
 import json
 import math
@@ -17,10 +17,10 @@ JOB = "image-moderation"
 
 
 class Prometheus:
-    """A server of its own on the loopback interface, as a context manager; ended by its handle."""
+    """A context manager that runs a private server on the loopback interface."""
 
     def __init__(self, tmp_path: Path, target: str) -> None:
-        """`target` is a `host:port` to be scraped; `tmp_path` takes data, configuration and log."""
+        """`target` is the `host:port` to scrape; `tmp_path` takes data, configuration and log."""
         self._program = shutil.which("prometheus") or missing("prometheus")
         self._dir = tmp_path / "prometheus"
         self._dir.mkdir()
@@ -59,7 +59,7 @@ class Prometheus:
             self._process.wait()
 
     def query(self, expression: str) -> list[float]:
-        """The values of an instant query now, those that are numbers."""
+        """Return the values of an instant query now, without NaN."""
         answer = self._get(f"/api/v1/query?{urlencode({'query': expression})}")
         assert answer["resultType"] in {"vector", "scalar"}, answer
         samples = answer["result"] if answer["resultType"] == "vector" else [{"value": answer["result"]}]
@@ -67,7 +67,7 @@ class Prometheus:
         return [value for value in values if not math.isnan(value)]
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule with its `health`, and of an alert its `state`."""
+        """Return every rule with its `health`, and every alert with its `state`."""
         return [rule for group in self._get("/api/v1/rules")["groups"] for rule in group["rules"]]
 
     def _get(self, path: str) -> Any:

@@ -1,7 +1,7 @@
-"""A TCP proxy that misbehaves on demand, to stand between a client and a real server.
+"""A TCP proxy that injects faults between a client and a real server.
 
-It knows bytes, not protocols, but for one thing: Redis' `-NOSCRIPT` is no applied command (see
-`drop_reply_once`). Every mode lasts until the next is chosen and holds for present and new connections.
+It forwards bytes and knows no protocol, except that Redis' `-NOSCRIPT` means that a command was not applied
+(see `drop_reply_once`). A mode lasts until the next one is set, for existing and new connections.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Self
 
 _HOST = "127.0.0.1"
 _CHUNK = 1 << 16
-# A reply may come in pieces; what is silent for this long (seconds) has been said.
+# A reply may come in pieces; it is complete after this many seconds without data.
 _QUIET = 0.02
 
 
@@ -29,20 +29,20 @@ class Mode(enum.Enum):
 
 @dataclass(eq=False)
 class _Link:
-    """One client's connection and its own to the server."""
+    """A client's connection and the matching connection to the server."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     tail: bytes = b""
-    """The end of what the client sent, since a match may straddle two chunks."""
+    """The last bytes of the request, because a match may span two chunks."""
     trap: bytes | None = None
-    """What this connection's request matched, while its reply is to be dropped."""
+    """The match of this connection's request while its reply must be dropped."""
 
 
 class FaultProxy:
     """Forwards connections on `host`:`port` to a Unix socket path or a (host, port).
 
-    An async context manager; the port is free to choose (0) and stays the same through every mode.
+    An async context manager. Port 0 takes a free port; the port stays the same in every mode.
     """
 
     def __init__(self, target: str | os.PathLike[str] | tuple[str, int], *, port: int = 0) -> None:
@@ -51,7 +51,7 @@ class FaultProxy:
         self.accepted = 0
         """Connections accepted so far."""
         self.dropped_replies = 0
-        """Replies that `drop_reply_once` has thrown away so far."""
+        """Replies that `drop_reply_once` has dropped so far."""
         self._target = target
         self._mode = Mode.PASS
         self._delay = 0.0
@@ -73,39 +73,39 @@ class FaultProxy:
         return len(self._clients)
 
     async def pass_through(self) -> None:
-        """Forwards everything at once; what a blackhole held back goes on, late, as on a real network."""
+        """Forward everything at once; bytes that a blackhole held back arrive late, as on a real network."""
         await self._enter(Mode.PASS)
 
     async def delay(self, seconds: float) -> None:
-        """Forwards each chunk that a client sends this much later."""
+        """Forward each chunk of a client with this delay."""
         await self._enter(Mode.PASS, delay=seconds)
 
     async def blackhole(self) -> None:
-        """Accepts connections and bytes, forwards nothing in either direction."""
+        """Accept connections and bytes, but forward nothing in either direction."""
         await self._enter(Mode.BLACKHOLE)
 
     async def reset(self) -> None:
-        """Closes every connection with RST, and each new one as soon as it is accepted."""
+        """Close every connection with RST, and each new one as soon as it is accepted."""
         await self._enter(Mode.RESET)
         await self._reset_all()
 
     async def refuse(self) -> None:
-        """Stops listening, so that connecting is refused, and closes every connection with RST."""
+        """Stop listening, so that connecting is refused, and close every connection with RST."""
         await self._enter(Mode.REFUSE)
         self._stop_listening()
         self._held = self._held or self._bind()
         await self._reset_all()
 
     async def drop_reply_once(self, match: bytes) -> None:
-        """Passes everything, but loses the reply to the next request that contains `match`.
+        """Forward everything, but drop the reply to the next request that contains `match`.
 
-        The request reaches the server; once that has replied, the reply is thrown away and the connection
-        reset: the command was applied and its sender can't know. An answer `-NOSCRIPT` goes through, since
-        nothing was applied, and the trap stays set. Meant for one request, or one pipeline, at a time on a
-        connection: the proxy takes the first bytes that come back after the match as its reply.
+        The request reaches the server. When the server has replied, the proxy drops the reply and resets the
+        connection: the command was applied, but its sender can't know. A reply `-NOSCRIPT` is forwarded,
+        because nothing was applied, and the next match is dropped instead. Use one request or one pipeline
+        at a time on a connection: the proxy takes the first bytes after the match as its reply.
         """
         if not match:
-            raise ValueError("an empty match would match nothing in particular")
+            raise ValueError("an empty match would match every request")
         await self._enter(Mode.PASS)
         self._match = match
 
@@ -138,10 +138,10 @@ class FaultProxy:
     def _stop_listening(self) -> None:
         server, self._server = self._server, None
         if server is not None:
-            server.close()  # wait_closed would wait for the connections, too
+            server.close()  # wait_closed would also wait for the connections
 
     def _bind(self) -> socket.socket:
-        """Bound but not listening: connecting is refused, and nobody else can take the port."""
+        """Bind without listening: connecting is refused, and no other program can take the port."""
         bound = socket.socket()
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((self.host, self.port))
@@ -157,7 +157,7 @@ class FaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Streams run this as a task of their own; it is kept, so that closing can end and await it.
+        # asyncio runs this as a task of its own; keep it, so that closing can cancel and await it.
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -169,7 +169,7 @@ class FaultProxy:
             else:
                 await self._relay(reader, writer)
         except (OSError, asyncio.CancelledError):
-            # Either side's failure is the other's, and a cancelled relay was cancelled by this proxy.
+            # A failure of one side closes the other; only this proxy cancels a relay.
             _reset(writer)
         finally:
             self._clients.discard(writer)
@@ -224,7 +224,7 @@ class FaultProxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Closes with RST: lingering for zero seconds means not saying goodbye."""
+    """Close with RST, which SO_LINGER with zero seconds does."""
     if not writer.is_closing():
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)

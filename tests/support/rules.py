@@ -1,4 +1,4 @@
-"""The alert rules as files, and what their expressions ask for."""
+"""The alert rules, the runbook, and the metrics that their expressions use."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ RUNBOOK = DEPLOY / "runbook.md"
 DASHBOARD = DEPLOY / "grafana" / "dashboard.json"
 
 NOT_YET: set[str] = set()
-"""Metrics that rules may name though this service has none of the name yet."""
+"""Metrics that rules may use although the service doesn't have them yet."""
 
 
 def runbook_blocks(language: str) -> list[str]:
-    """The runbook's blocks of code in a language."""
+    """Return the runbook's code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", RUNBOOK.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
@@ -43,7 +43,7 @@ def recorded() -> set[str]:
 
 
 def selectors(expression: str) -> dict[str, str]:
-    """What an expression asks for: each selector, as PromQL, with the metric it names."""
+    """Return each selector of an expression, as PromQL, with the name of its metric."""
     found: dict[str, str] = {}
 
     def note(node: promql_parser.Expr) -> None:

@@ -1,6 +1,6 @@
 """Takes the picture in the README: `python -m tests.support.screenshot` writes `docs/gallery.png`.
 
-`--more FOLDER` also takes the other pages, small, dark and French, to look at after a change of style.
+`--more FOLDER` also takes the other pages, small, dark and French, to check a change of style.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ def main(
     / "gallery.png",
     more: Annotated[Path | None, typer.Option(help="A folder for further pictures.")] = None,
 ) -> None:
-    """Five visitors block a picture, a sixth reports another and is thanked."""
+    """Let five visitors block a picture, and a sixth report another picture; take the screenshots."""
     with tempfile.TemporaryDirectory() as folder, gallery(Path(folder)) as address, chromium() as browser:
         page = visit(browser, address)
         for _ in range(5):

@@ -1,7 +1,7 @@
 """The real servers that tests run against, and how tests wait for them.
 
-A test that needs a server which isn't installed is skipped, and named at the end of the run; where the
-environment variable CI is set it fails instead, so that nothing goes untested unnoticed.
+A test that needs a server which isn't installed is skipped and listed at the end of the run. If the
+environment variable CI is set, it fails instead.
 """
 
 import asyncio
@@ -36,21 +36,21 @@ HOW_TO_GET = {
     "chromium": "chromium on PATH: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
-"""Each server that tests may need, and where it comes from."""
+"""Each server that tests may need, and how to install it."""
 
 _MISSING = "missing server: "
 
 KEYS_WITHOUT_TTL = {
     "gallery.verdicts": "the example site's own record of verdicts is capped by its length",
-    "image.*": "the broker's streams are trimmed by length of use, not by age",
-    "moderation:reporter-key*": "losing the reporter key would start every round anew",
+    "image.*": "the broker's streams are trimmed of acked entries, not by age",
+    "moderation:reporter-key*": "without the reporter key, every reporter would count again",
     "moderation:{p??}:outbox": "a decision stays until it has been published, however long that takes",
 }
-"""Glob patterns of the keys that may live for ever, each with its reason."""
+"""Glob patterns of the keys that may have no TTL, each with its reason."""
 
 
 def missing(server: str) -> NoReturn:
-    """Skips the running test for want of a server in HOW_TO_GET; in CI, fails it."""
+    """Skip the running test because a server of HOW_TO_GET is missing; in CI, fail it."""
     reason = f"{_MISSING}{server} ({HOW_TO_GET[server]})"
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
@@ -58,7 +58,7 @@ def missing(server: str) -> NoReturn:
 
 
 def missing_report(skips: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines that tell what was skipped for which server, from (test id, skip reason) pairs."""
+    """Return lines with the skipped tests of each missing server, from (test id, skip reason) pairs."""
     by_reason: dict[str, list[str]] = {}
     for test, reason in skips:
         if _MISSING in reason:
@@ -70,7 +70,7 @@ def missing_report(skips: Iterable[tuple[str, str]]) -> list[str]:
 
 
 class RedisServers:
-    """One running server an engine, started when first asked for, for a whole test session."""
+    """One running server per engine for the whole test session, started at its first use."""
 
     def __init__(self, base_dir: Path) -> None:
         self.engines: dict[str, Engine] = {}
@@ -84,7 +84,7 @@ class RedisServers:
         return self.engines.get(name) or missing(name)
 
     def get(self, name: str) -> EmbeddedRedis:
-        """The session's server of that engine, started again if a test has ended it."""
+        """Return the session's server of an engine; restart it if a test has stopped it."""
         server = self._running.get(name)
         if server is None:
             server = self.new(self._base_dir / name, engine=name)
@@ -94,7 +94,7 @@ class RedisServers:
         return server
 
     def new(self, data_dir: Path, *, engine: str = "valkey", appendfsync: str = "no") -> EmbeddedRedis:
-        """A server of a test's own, not yet started, on a Unix socket and on a TCP port."""
+        """Return a private server for a test, not started yet, on a Unix socket and on a TCP port."""
         return EmbeddedRedis(data_dir, engine=self.engine(engine), appendfsync=appendfsync, port=free_port())
 
     def close(self) -> None:
@@ -102,14 +102,14 @@ class RedisServers:
 
 
 def clean(url: str) -> None:
-    """Empties a server of keys and of cached scripts, so that a test meets NOSCRIPT as a new one would."""
+    """Delete all keys and cached scripts of a server, so that it answers NOSCRIPT like a new one."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
         client.script_flush()
 
 
 def keys_without_ttl(url: str) -> list[str]:
-    """The keys that live for ever though KEYS_WITHOUT_TTL gives no reason."""
+    """Return the keys without a TTL that are not in KEYS_WITHOUT_TTL."""
     with redis.Redis.from_url(url, decode_responses=True, encoding_errors="backslashreplace") as client:
         keys = [
             key
@@ -124,7 +124,7 @@ def keys_without_ttl(url: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
+    """Return a port of 127.0.0.1 that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The real service as a process of its own, started from an environment and stopped by its handle."""
+"""The real service as its own process, started with an environment."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class ServiceProcess:
         timeout: float = 20.0,
         name: str = "service",
     ) -> None:
-        """`tmp_path` takes the log file; `name` tells several of one test apart. `module` is what runs."""
+        """`tmp_path` takes the log file; `name` distinguishes several processes of one test."""
         self.log_path = tmp_path / f"{name}.log"
         self.command = [sys.executable, "-m", module, *arguments]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MODERATION_")}
@@ -49,7 +49,7 @@ class ServiceProcess:
         self._log_start = 0
 
     def start(self) -> Self:
-        """Starts it, also again after its end; the log goes on in the same file."""
+        """Start the process, or start it again; the log continues in the same file."""
         assert not self.running, "the service runs already"
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
@@ -91,11 +91,11 @@ class ServiceProcess:
 
     @property
     def log(self) -> str:
-        """Everything it has written since its last start."""
+        """The log since the last start."""
         return self.log_path.read_bytes()[self._log_start :].decode(errors="backslashreplace")
 
     def events(self) -> list[dict[str, Any]]:
-        """The log lines since its last start that are JSON objects, whole lines only."""
+        """Return the complete log lines since the last start that are JSON objects."""
         found = []
         for line in self.log.rpartition("\n")[0].splitlines():
             with suppress(ValueError):
@@ -106,11 +106,11 @@ class ServiceProcess:
 
     @property
     def url(self) -> str:
-        """The HTTP side, as `http://127.0.0.1:<port>`."""
+        """The HTTP address, as `http://127.0.0.1:<port>`."""
         return str(self.wait_for_event("http is up")["url"])
 
     def get(self, path: str) -> tuple[int, str]:
-        """The status and text of an HTTP answer; (0, what went wrong) without one."""
+        """Return status and text of an HTTP answer, or (0, the error) without one."""
         try:
             with urlopen(f"{self.url}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -121,10 +121,10 @@ class ServiceProcess:
             return 0, str(error)
 
     def wait_for_event(self, event: str) -> dict[str, Any]:
-        """The first log line since its last start with that event, once it is there."""
+        """Wait for the first log line with this event since the last start, and return it."""
 
         def find() -> dict[str, Any]:
-            running = self.running  # asked first: its last lines may come just before its end
+            running = self.running  # checked first, because the last lines may come just before the end
             found = next((entry for entry in self.events() if entry.get("event") == event), None)
             assert found or running, f"ended with {self.returncode} before {event!r}:\n{self.log}"
             return found or {}
@@ -132,7 +132,7 @@ class ServiceProcess:
         return self._until(find, f"the log line {event!r}")
 
     def wait_ready(self, *, ready: bool = True) -> None:
-        """Until /readyz answers 200, or with `ready=False` until it answers 503."""
+        """Wait until /readyz answers 200, or with `ready=False` until it answers 503."""
 
         def answers() -> bool:
             assert self.running, f"ended with {self.returncode}:\n{self.log}"
@@ -141,23 +141,23 @@ class ServiceProcess:
         self._until(answers, "ready" if ready else "not ready")
 
     def terminate(self) -> None:
-        """SIGTERM; `wait` gives the exit code."""
+        """Send SIGTERM; `wait` returns the exit code."""
         self.process.terminate()
 
     def kill(self) -> int:
-        """SIGKILL, as a crash would; returns the exit code."""
+        """Send SIGKILL, like a crash; return the exit code."""
         self.process.kill()
         return self.wait()
 
     def suspend(self) -> None:
-        """SIGSTOP: it hangs until `resume`."""
+        """Send SIGSTOP: the process hangs until `resume`."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code, once it has ended; AssertionError with its log if it doesn't in time."""
+        """Wait for the end and return the exit code. Raises AssertionError with the log on a timeout."""
         timeout = timeout or self._timeout
         try:
             return self.process.wait(timeout)
@@ -165,7 +165,7 @@ class ServiceProcess:
             raise AssertionError(f"still running after {timeout:g} s:\n{self.log}") from None
 
     def stop(self) -> None:
-        """Ends it if it runs: SIGTERM, then SIGKILL. May be repeated."""
+        """Stop the process if it runs: SIGTERM, then SIGKILL. May be repeated."""
         if not self.running:
             return
         self.resume()

@@ -14,7 +14,7 @@ _SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
 
 
 class ValkeyCluster:
-    """A context manager; the nodes end with it."""
+    """A context manager that starts and stops the nodes."""
 
     def __init__(self, base_dir: Path, engine: Engine) -> None:
         self._base_dir = base_dir

@@ -1,4 +1,4 @@
-"""The dashboard is what its code writes, and tells its reader what is good."""
+"""The dashboard is up to date with its code, and each panel says which values are good."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Every query of the dashboard and every rule, on a real Prometheus that scrapes the real service at work."""
+"""Runs every query of the dashboard and every rule on a real Prometheus that scrapes the real service."""
 
 import json
 import re
@@ -22,13 +22,13 @@ from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
 
 VARIABLES = {"$job": JOB, "$instance": ".*", "$__rate_interval": "1m", "$__range": "1m"}
-"""The dashboard's variables, as Grafana would fill them in; the whole load lies within the minute."""
+"""Values of the dashboard's variables, as Grafana would set them; the whole load fits in one minute."""
 
 OPTIONS = {
     "BATCH_SIZE": "50",
     "REVIEW_THRESHOLD": "3",
     "URGENT_REASONS": "violence",
-    # So few that the sample trips the breaker.
+    # Low enough that the sample opens the breaker.
     "MAX_BLOCKS_PER_HOUR": "10",
 }
 
@@ -40,7 +40,7 @@ class Watched(NamedTuple):
 
 @pytest.fixture
 def watched(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Watched]:
-    """A service that has met all that a site sends, and a Prometheus that saw it from the beginning."""
+    """A service that has processed every kind of event, and a Prometheus that scraped it from the start."""
     env: dict[str, str | None] = {f"MODERATION_{name}": value for name, value in OPTIONS.items()}
     env["MODERATION_BROKER_URL"] = redis_server.url
     with ExitStack() as stack:
@@ -48,7 +48,7 @@ def watched(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Watched]:
         service = stack.enter_context(ServiceProcess(tmp_path, env))
         target = urlsplit(service.url).netloc
         prometheus = stack.enter_context(Prometheus(tmp_path, target))
-        # A rate needs a sample from before.
+        # A rate needs an earlier sample.
         until(prometheus, "moderation_ready == 1")
         work(client, prometheus)
         yield Watched(prometheus, client)
@@ -59,7 +59,7 @@ def until(prometheus: Prometheus, expression: str) -> None:
 
 
 def work(client: redis.Redis, prometheus: Prometheus) -> None:
-    """Reports of every kind, malformed ones too, then moderators' verdicts on what was blocked."""
+    """Publish reports of every kind and malformed messages, then verdicts on blocked images."""
     messages = sample(1_500, seed=11, now=clock(), malformed=0.04)
     for _ in publish(client, messages):
         pass
@@ -111,18 +111,18 @@ def test_every_query_and_every_rule_finds_data(watched: Watched) -> None:
         if metric not in NOT_YET
     }
     assert len(queries) > 30
-    # Recorded series and rates come with the next evaluations and scrapes.
-    with suppress(AssertionError):  # which ones is what the next line says
+    # Recorded series and rates need further evaluations and scrapes.
+    with suppress(AssertionError):  # the next line says which ones
         wait_until(lambda: not without_data(ask, [*queries, *asked]), "all have data", timeout=10)
     assert without_data(ask, [*queries, *asked]) == []
 
-    # What this service was made to meet shows at the rule's next evaluation.
+    # The alert fires at the rule's next evaluation.
     wait_until(lambda: "firing" in breaker_states(watched), "the breaker's alert fires", timeout=20)
     seen = watched.prometheus.rules()
     assert len(seen) == len(rules())
     assert {rule["health"] for rule in seen} == {"ok"}, [rule for rule in seen if rule["health"] != "ok"]
     states = {rule["name"]: rule["state"] for rule in seen if rule["type"] == "alerting"}
-    # What this service was made to meet, and nothing that it wasn't.
+    # Only the provoked alert fires.
     assert states["ImageModerationBreakerOpen"] == "firing"
     for name in ("Absent", "NotReady", "Stalled", "OutboxAge", "DeadLetterFlood", "Unroutable"):
         assert states[f"ImageModeration{name}"] == "inactive", name

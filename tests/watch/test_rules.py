@@ -1,4 +1,4 @@
-"""Each alert fires and stays silent where it should, and leads to a section of a runbook that is true."""
+"""Each alert fires and stays silent as expected, and links to a section of the runbook that is correct."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ from tests.support.servers import missing
 
 SERVICE = Path(__file__).parents[2] / "service" / "image_moderation"
 Key = tuple[str, str]
-"""An alert's name and, where several rules share it, the window that tells them apart."""
+"""An alert's name, and its `long_window` if several rules have this name."""
 
 
 def promtool(*arguments: str | Path) -> None:
@@ -41,13 +41,13 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def metrics() -> set[str]:
-    """Every sample's name on /metrics."""
+    """Return the name of every sample on /metrics."""
     text = Metrics(version="1.0.0", block_threshold=5).render("")[0].decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
 
 def cases() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The alerts' test cases: a name, and the labels of the alerts expected of that name."""
+    """Give the test cases: the alert's name, and the labels of the expected alerts with this name."""
     for test in load(RULES_TEST)["tests"]:
         for case in test["alert_rule_test"]:
             yield case["alertname"], [alert["exp_labels"] for alert in case["exp_alerts"]]
@@ -58,7 +58,7 @@ def key(name: str, labels: dict[str, Any]) -> Key:
 
 
 def slug(heading: str) -> str:
-    """The anchor that Markdown renderers give a heading."""
+    """Return the anchor that Markdown renderers give a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
