@@ -51,7 +51,7 @@ def test_a_producer_and_a_consumer(broker: Harness, redis_server: EmbeddedRedis,
         wait_until(lambda: broker.waiting("image.reported") == 0, "five reports of four people are read", 20)
         assert broker.read("image.blocked") == []
         report("eve")
-        wait_until(acts, "the consumer is told", 30)
+        wait_until(acts, "the consumer gets the block", 30)
         # The consumer ignores an event that it has already applied, and older events.
         (blocked,) = {found.body for found in broker.read("image.blocked")}
         broker.publish("image.blocked", [blocked, blocked.replace(b'"decided_at":"2', b'"decided_at":"1')])

@@ -15,7 +15,7 @@ def panels() -> Iterator[dict[str, Any]]:
 
 
 def test_the_file_is_what_the_code_writes() -> None:
-    assert DASHBOARD.read_text() == render(), "write it anew: make dashboard"
+    assert DASHBOARD.read_text() == render(), "generate it again: make dashboard"
 
 
 def test_each_panel_says_what_is_good_and_in_which_unit_and_can_be_told_from_the_others() -> None:
