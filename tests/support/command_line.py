@@ -28,7 +28,7 @@ Call = Callable[..., Result]
 def subprocess_of(
     *arguments: str, broker: str, stdin: int = subprocess.DEVNULL
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A command in a process of its own, ended by SIGKILL if the test didn't see its end."""
+    """Run a command in its own process; kill it with SIGKILL if it still runs at the end of the block."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
     with subprocess.Popen(
         [sys.executable, "-m", "image_moderation", *arguments],

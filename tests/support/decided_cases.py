@@ -1,4 +1,4 @@
-"""Cases that were decided in each way, and an open one: for the commands about the state of images."""
+"""Cases with each kind of decision, and an open one: for tests of the commands about images' state."""
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State, Trigger

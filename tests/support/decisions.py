@@ -1,4 +1,4 @@
-"""A block and a moderator's unblock after it. test_rendered.py has the bytes that they become."""
+"""A block and a later unblock by a moderator. test_rendered.py has their events as bytes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What lies on the streams of a Redis broker, as the service itself would read it."""
+"""Reads the streams of a Redis broker with the service's own parser."""
 
 from typing import cast
 
@@ -17,7 +17,7 @@ def stream(client: redis.Redis, name: str) -> Stream:
 
 
 def parsed(client: redis.Redis, channel: str) -> list[Report | Verdict]:
-    """The events of a stream, by the service's own parser."""
+    """Return the events of a stream, parsed by the service's parser."""
     return [
         parse(RawMessage(channel, entry.decode(), fields[b"__data__"]), clock(), 65_536)
         for entry, fields in stream(client, channel)

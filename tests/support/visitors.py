@@ -1,4 +1,4 @@
-"""People who look at the gallery in a browser, and what their browsers asked for and complained of."""
+"""Visitors of the gallery in a browser; records the requests and console errors of their pages."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 
 class Visitors:
-    """Each page that is opened belongs to a new visitor, unless a context is given."""
+    """Every opened page belongs to a new visitor, unless a context is given."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         self.address = address
         self.requested: set[str] = set()
-        """Every address that any page asked for."""
+        """The URL of every request of any page."""
         self.complaints: list[str] = []
-        """Errors in the browser's console, such as what the security policy forbade."""
+        """Errors in the browser's console, such as violations of the security policy."""
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
@@ -34,7 +34,7 @@ class Visitors:
         return page
 
     def post(self, path: str, **fields: str) -> None:
-        """As a new visitor's browser would send a form."""
+        """Send a form like the browser of a new visitor."""
         answer = self.context().request.post(
             self.address + path, form=dict(fields), headers={"Origin": self.address}
         )
