@@ -276,7 +276,7 @@ def _process() -> Row:
         graph(
             "Ready",
             "1 while a replica answers 200 on /readyz. Good: 1, with a gap at each start. If it often falls "
-            "to 0, look at the log lines `check failed`.",
+            "to 0, look at the log lines `check_failed`.",
             {"{{instance}}": series("ready")},
             units.NoUnit,
             span=6,

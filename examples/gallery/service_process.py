@@ -70,7 +70,7 @@ def _url(log_path: Path) -> str | None:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and entry.get("event") == "http is up":
+        if isinstance(entry, dict) and entry.get("event") == "http_started":
             return str(entry["url"])
     return None
 

@@ -58,7 +58,7 @@ class ServiceProcess:
             )
         try:
             if self._wait:
-                self.wait_for_event("http is up")
+                self.wait_for_event("http_started")
             if self._wait == "ready":
                 self.wait_ready()
         except BaseException:
@@ -107,7 +107,7 @@ class ServiceProcess:
     @property
     def url(self) -> str:
         """The HTTP address, as `http://127.0.0.1:<port>`."""
-        return str(self.wait_for_event("http is up")["url"])
+        return str(self.wait_for_event("http_started")["url"])
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and text of an HTTP answer, or (0, the error) without one."""

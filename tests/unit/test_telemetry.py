@@ -216,7 +216,7 @@ def test_health_logs_a_change_once() -> None:
             health.set("store", False, f"away for {second} s")
         for _ in range(3):
             health.set("store", True)
-    assert [line["event"] for line in lines] == ["check failed", "check is ok", "ready"]
+    assert [line["event"] for line in lines] == ["check_failed", "check_ok", "ready"]
 
 
 # --- logs

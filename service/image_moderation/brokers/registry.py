@@ -1,36 +1,28 @@
-"""Which transport serves a URL. Only the chosen one's client library is imported."""
+"""Finds the folder that serves a URL. Only that folder, and so only its client library, is imported."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import cast
 
 from image_moderation.brokers.port import Broker
 from image_moderation.domain.errors import Misconfigured
-
-FOLDERS = {
-    "redis": "redis",
-    "rediss": "redis",
-    "unix": "redis",
-    "kafka": "kafka",
-    "kafka+tls": "kafka",
-    "amqp": "rabbitmq",
-    "amqps": "rabbitmq",
-    "nats": "nats",
-    "nats+tls": "nats",
-}
-"""The folder beside this file for each scheme."""
+from image_moderation.schemes import scheme_of
 
 
 def broker_for(url: str) -> Broker:
-    """Return the transport for `url`, whose scheme is one of FOLDERS.
+    """Return the broker that serves `url`.
 
     Raises:
+        KeyError: no broker serves its scheme.
         Misconfigured: its client library is not installed.
     """
-    folder = FOLDERS[url.partition(":")[0]]
-    try:
-        return cast("Broker", import_module(f"{__package__}.{folder}"))
-    except ImportError as error:
+    scheme = scheme_of(url)
+    if scheme.broker is None:
+        raise KeyError(scheme.name)
+    # Asked beforehand, because an ImportError inside an installed client is another fault.
+    if find_spec(scheme.client) is None:
         raise Misconfigured(
-            f"the broker needs a client library that is not installed ({error.name}): "
-            f"pip install 'image-moderation[{folder}]'"
-        ) from None
+            f"the broker needs a client library that is not installed ({scheme.client}): "
+            f"pip install 'image-moderation[{scheme.broker}]'"
+        )
+    return cast("Broker", import_module(f"{__package__}.{scheme.broker}"))

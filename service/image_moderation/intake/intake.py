@@ -129,7 +129,7 @@ class Intake:
             )
         return events, letters
 
-    async def _until_available(self, what: str, call: Callable[[int], Awaitable[T]]) -> T:
+    async def _until_available(self, step: str, call: Callable[[int], Awaitable[T]]) -> T:
         """Call with the number of the attempt until a server that is away has come back."""
         attempt, pause = 1, FIRST_PAUSE
         while True:
@@ -137,10 +137,10 @@ class Intake:
                 result = await call(attempt)
             except Unavailable as error:
                 if attempt == 1:
-                    log.warning("waiting", to=what, error=str(error))
+                    log.warning("waiting", step=step, error=str(error))
                 await self._pause(pause)
                 attempt, pause = attempt + 1, min(pause * 2, LONGEST_PAUSE)
             else:
                 if attempt > 1:
-                    log.info("resumed", to=what, attempts=attempt)
+                    log.info("resumed", step=step, attempts=attempt)
                 return result

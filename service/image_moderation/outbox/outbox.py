@@ -48,7 +48,7 @@ class Outbox:
             "unroutable",
             channel=publication.message.channel,
             event_id=publication.message.event_id,
-            hint="nobody is bound to this channel; the decision stays and is tried again",
+            hint="bind a queue to this channel; the decision stays in the outbox and is tried again",
         )
 
     def _settled(self, publication: Publication, now: int) -> None:

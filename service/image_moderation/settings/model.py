@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from image_moderation.events.models import REASON_PATTERN
+from image_moderation.schemes import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
 from image_moderation.settings.values import check_address, format_duration, mask_address, parse_duration
 
@@ -19,10 +20,6 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
 Mode: TypeAlias = Literal["live", "shadow"]
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-"""A broker that can be the store as well."""
-BROKER_SCHEMES = (*REDIS_SCHEMES, "kafka", "kafka+tls", "amqp", "amqps", "nats", "nats+tls")
-STORE_SCHEMES = (*REDIS_SCHEMES, "redis+cluster", "redis+sentinel")
 KEY_BYTES = (16, 64)
 """A key shorter than this can be guessed; BLAKE2b takes no longer one."""
 
@@ -187,9 +184,9 @@ class Settings(BaseSettings):
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         """Give the line about each field that makes no sense beside another."""
-        scheme = self.broker_address.partition(":")[0]
-        if self.store_url is None and scheme not in REDIS_SCHEMES:
-            line = f"got nothing, while the broker ({scheme}://) can't keep cases"
+        broker = scheme_of(self.broker_address)
+        if self.store_url is None and not broker.store:
+            line = f"got nothing, while the broker ({broker.name}://) can't keep cases"
             takes = type(self).model_fields["store_url"].description
             yield "store_url", f"{variable('store_url')}: {line}; takes {takes}"
         threshold, reasons = variable("review_threshold"), variable("urgent_reasons")

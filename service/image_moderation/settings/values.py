@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 
+from image_moderation.schemes import SCHEMES, Hosts
+
 _UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -24,37 +26,6 @@ _ISO = re.compile(
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::([0-9]{1,5}))?"
 _HOST_AND_PORT = re.compile(_HOST)
 _URL = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?")
-
-_ONE_HOST = re.compile(r"/?|/[0-9]{1,5}")
-_NO_PATH = re.compile(r"/?")
-_VIRTUAL_HOST = re.compile(r"(?:/[^/]*)?")
-_PATHS = {
-    "redis": _ONE_HOST,
-    "rediss": _ONE_HOST,
-    "unix": re.compile(r"/.*[^/]"),
-    "redis+cluster": re.compile(r"/?|/0"),
-    "redis+sentinel": re.compile(r"/[A-Za-z0-9._-]+(?:/[0-9]{1,5})?"),
-    "kafka": _NO_PATH,
-    "kafka+tls": _NO_PATH,
-    "amqp": _VIRTUAL_HOST,
-    "amqps": _VIRTUAL_HOST,
-    "nats": _NO_PATH,
-    "nats+tls": _NO_PATH,
-}
-_PATH_TAKES = {
-    "redis": "its path must be empty or a database's number",
-    "rediss": "its path must be empty or a database's number",
-    "unix": "its path must be that of a socket: unix:///run/redis.sock",
-    "redis+cluster": "a cluster has no databases, so its path must be empty",
-    "redis+sentinel": "its path must be the name of the primary: redis+sentinel://h1,h2/name",
-    "kafka": "its path must be empty",
-    "kafka+tls": "its path must be empty",
-    "amqp": "its path must be empty or a virtual host, with '/' in it as %2F",
-    "amqps": "its path must be empty or a virtual host, with '/' in it as %2F",
-    "nats": "its path must be empty",
-    "nats+tls": "its path must be empty",
-}
-_SEVERAL_HOSTS = ("redis+cluster", "redis+sentinel", "kafka", "kafka+tls", "nats", "nats+tls")
 
 
 def parse_duration(text: object) -> timedelta:
@@ -95,39 +66,39 @@ def format_duration(duration: timedelta) -> str:
 def check_address(url: str, schemes: Collection[str]) -> None:
     """Raise ValueError unless `url` is an address of one of `schemes` that a client can use.
 
-    Strict about every part: a password with an unescaped `/`, `?`, `#` or `@` would else end up in
-    a part that is printed.
+    Strict about every part: otherwise a password with an unescaped `/`, `?`, `#` or `@` would end up in a
+    part that is printed.
     """
     match = _URL.fullmatch(url)
-    if match is None:
-        raise ValueError("it is not a URL" if "://" not in url else "its scheme is another")
-    scheme, netloc, path, _, fragment = match.groups()
-    if scheme not in schemes:
-        raise ValueError("its scheme is another")
+    if match is None and "://" not in url:
+        raise ValueError("it is not a URL")
+    if match is None or match[1] not in schemes:
+        raise ValueError("its scheme is not supported here")
+    name, netloc, path, _, fragment = match.groups()
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         raise ValueError("it has spaces or control characters; write them as %20")
     if fragment is not None:
         raise ValueError("it has a '#'; in a password write %23")
-    hosts = netloc.rpartition("@")[2]
-    if scheme == "unix":
-        if hosts:
+    scheme = SCHEMES[name]
+    _check_hosts(netloc.rpartition("@")[2], scheme.hosts)
+    if not scheme.path.pattern.fullmatch(path):
+        raise ValueError(scheme.path.error)
+
+
+def _check_hosts(text: str, hosts: Hosts) -> None:
+    if hosts is Hosts.NONE:
+        if text:
             raise ValueError(
-                "it names a host, and a socket has none: unix:///run/redis.sock has three slashes"
+                "it names a host, but a socket has none: unix:///run/redis.sock has three slashes"
             )
-    else:
-        _check_hosts(hosts.split(",") if scheme in _SEVERAL_HOSTS else [hosts])
-    if not _PATHS[scheme].fullmatch(path):
-        raise ValueError(_PATH_TAKES[scheme])
-
-
-def _check_hosts(hosts: list[str]) -> None:
-    for host in hosts:
+        return
+    for host in text.split(",") if hosts is Hosts.SEVERAL else [text]:
         if not host:
             raise ValueError("it names no host")
         match = _HOST_AND_PORT.fullmatch(host)
         if match is None or not 0 < int(match[1] or 1) < 65_536:
             raise ValueError(
-                "its host or port is none; in a password write '/' as %2F, '@' as %40, '?' as %3F"
+                "its host or port is not valid; in a password write '/' as %2F, '@' as %40, '?' as %3F"
             )
 
 

@@ -26,7 +26,7 @@ async def check_server(redis: Client) -> None:
     if await _persists_nothing(redis):
         log.warning(
             "store_persists_nothing",
-            advice="a restart of the store forgets every report; set appendonly yes",
+            hint="a restart of the store forgets every report; set appendonly yes",
         )
 
 

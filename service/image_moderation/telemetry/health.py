@@ -11,7 +11,7 @@ OK = "ok"
 STARTING = "starting"
 
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("image_moderation.health")
+log = structlog.get_logger(__name__)
 
 
 class Report(TypedDict):
@@ -44,14 +44,17 @@ class Health:
         after = OK if ok else _short(why)
         self._checks[name] = after
         if ok and before != OK:
-            _log.info("check is ok", check=name)
+            log.info("check_ok", check=name)
         elif not ok and before in (OK, STARTING) and after != STARTING:
             # Not at each new wording of the same outage: some reasons hold a number.
-            _log.warning("check failed", check=name, why=after)
+            log.warning("check_failed", check=name, error=after)
         if self.ready != self._was_ready:
             self._was_ready = self.ready
             self._on_ready(self._was_ready)
-            _log.info("ready" if self._was_ready else "not ready")
+            if self._was_ready:
+                log.info("ready")
+            else:
+                log.info("not_ready")
 
     def ok(self, name: str) -> bool:
         """True if the check `name` was ok when it was last set."""

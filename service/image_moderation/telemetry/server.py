@@ -12,7 +12,8 @@ from image_moderation.telemetry.http import App
 
 _DRAIN_SECONDS = 2
 """A scraper that reads slowly must not use up the time to drain."""
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("image_moderation.http")
+
+log = structlog.get_logger(__name__)
 
 
 class HttpServer:
@@ -50,9 +51,8 @@ class HttpServer:
             up.cancel()
             listener.close()
             await self._task  # raises what went wrong
-        _log.info(
-            "http is up", url=f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-        )
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        log.info("http_started", url=f"http://{host}:{self.port}")
 
     async def stop(self) -> None:
         """Answer what is in hand, for two seconds at most, and close. Harmless when not started or twice."""

@@ -1,0 +1,126 @@
+"""The loops of a running replica, one small function each, with the rules of `/readyz` beside them.
+
+Each function does one round and is called again after its period. `Unavailable` means a server is away: the
+loop logs it and goes on. Any other error ends the process, because no loop can repair it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import structlog
+
+from image_moderation.brokers.port import Transport
+from image_moderation.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
+from image_moderation.intake.intake import Intake
+from image_moderation.outbox.outbox import Outbox
+from image_moderation.store.redis_store import RedisStore
+from image_moderation.telemetry.health import Health
+from image_moderation.telemetry.metrics import Metrics
+
+OUTBOX_TIMEOUT = 15.0
+"""Seconds that a decision may wait before the outbox counts as unavailable."""
+UNROUTABLE_MEMORY = 60_000
+"""Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
+
+log = structlog.get_logger(__name__)
+
+
+class Loop(NamedTuple):
+    """One function that is called again and again."""
+
+    period: float
+    """Seconds between the end of one call and the next."""
+    call: Callable[[], Awaitable[object]]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Call until `stop` is set.
+
+        Raises:
+            Exception: whatever the call raises, except `Unavailable`.
+        """
+        # The condition stands beside cancelling, because a library on the way may swallow a cancellation.
+        while not stop.is_set():
+            try:
+                await self.call()
+            except Unavailable as error:
+                log.debug("loop_unavailable", error=str(error))
+            await sleep(self.period, stop)
+
+
+async def sleep(seconds: float, stop: asyncio.Event) -> None:
+    """Sleep, but return early once `stop` is set."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def watch_store(
+    store: RedisStore, outbox: Outbox, metrics: Metrics, health: Health, clock: Callable[[], int]
+) -> None:
+    """Set the checks `store` and `outbox`, and the gauges that are read from the store."""
+    try:
+        await store.check()
+        pending, oldest = await store.outbox_size()
+        asked_at = await store.oldest_review()
+        breaker_open = await store.breaker_open()
+    except StoreUnavailable as error:
+        health.set("store", ok=False, why=str(error))
+        return
+    now = clock()
+    age = _age(oldest, now)
+    health.set("store", ok=True)
+    metrics.outbox(pending, age)
+    metrics.review_age(_age(asked_at, now))
+    metrics.breaker(breaker_open)
+    # An unroutable decision has a metric and an alert of its own, and delays no other decision.
+    late = age >= OUTBOX_TIMEOUT and not outbox.refused_since(now - UNROUTABLE_MEMORY)
+    health.set("outbox", ok=not late, why="decisions wait to be published")
+
+
+async def watch_broker(transport: Transport, metrics: Metrics, health: Health) -> None:
+    """Set the check `broker`, and the gauges of lag and pending messages."""
+    try:
+        figures = await transport.figures()
+    except BrokerUnavailable as error:
+        health.set("broker", ok=False, why=str(error))
+        return
+    health.set("broker", ok=True)
+    metrics.intake(figures.lag, figures.pending, figures.oldest_pending_age)
+
+
+async def watch_readers(transport: Transport, health: Health) -> None:
+    """Restart readers that have ended, and set the check `intake`."""
+    try:
+        await transport.revive()
+    except BrokerUnavailable as error:
+        health.set("intake", ok=False, why=str(error))
+    else:
+        health.set("intake", ok=True)
+
+
+async def sweep(outbox: Outbox, health: Health) -> None:
+    """Publish decisions that a crash or a lost reply left in the outbox."""
+    if health.ok("store"):
+        await outbox.sweep()
+
+
+async def tick(store: RedisStore, intake: Intake, health: Health) -> None:
+    """Evaluate again the cases whose withheld block is due."""
+    if health.ok("store") and (ticks := await store.claim_withheld_blocks()):
+        await intake.tick(ticks)
+
+
+async def reclaim(transport: Transport, health: Health) -> None:
+    """Take over messages that dead readers left unacked.
+
+    Each claim counts as a delivery, so nothing is claimed that could not be processed now: an outage must not
+    make good messages dead letters for `too_many_deliveries`.
+    """
+    if health.ok("store") and health.ok("broker"):
+        await transport.reclaim()
+
+
+def _age(time: int | None, now: int) -> float:
+    """Seconds from `time` to `now`, both in milliseconds; 0 for None and for a time in the future."""
+    return 0.0 if time is None else max(0.0, (now - time) / 1000)
