@@ -10,10 +10,11 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from image_moderation import __version__
 from image_moderation.contracts import files as contracts
-from image_moderation.contracts.schemas import EVENTS, json_schema
+from image_moderation.contracts.schemas import json_schema
 from image_moderation.events.models import (
     BLOCKED,
     DEAD_LETTER,
+    EVENT_TYPES,
     REPORTED,
     RETRACTED,
     REVIEW_REQUESTED,
@@ -116,7 +117,7 @@ def test_the_servers_are_nobodys(document: dict[str, Any]) -> None:
         assert channel["servers"] == [{"$ref": f"#/servers/{name}"} for name in document["servers"]]
 
 
-@pytest.mark.parametrize("event_type", EVENTS)
+@pytest.mark.parametrize("event_type", [row.name for row in EVENT_TYPES])
 def test_payloads_are_the_published_schemas(document: dict[str, Any], event_type: str) -> None:
     schemas = document["components"]["schemas"]
     name = document["components"]["messages"][event_type]["payload"]["$ref"].rpartition("/")[2]
@@ -126,7 +127,7 @@ def test_payloads_are_the_published_schemas(document: dict[str, Any], event_type
     assert published["$defs"].items() <= whole.items()
 
 
-@pytest.mark.parametrize("event_type", EVENTS)
+@pytest.mark.parametrize("event_type", [row.name for row in EVENT_TYPES])
 def test_a_schema_describes_every_field(event_type: str) -> None:
     schema = json_schema(event_type)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"

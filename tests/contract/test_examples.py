@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from image_moderation.brokers.redis.group import raw_message
-from image_moderation.domain.message import RawMessage
+from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import Report, Verdict
-from image_moderation.events.models import REPORTED, REPORTED_TYPES, RETRACTED, REVIEWED, REVIEWED_TYPES
-from image_moderation.events.parse import REASONS, Malformed, parse
+from image_moderation.events.models import (
+    REPORTED,
+    REPORTED_CHANNEL,
+    RETRACTED,
+    REVIEWED,
+    REVIEWED_CHANNEL,
+    types_on,
+)
+from image_moderation.events.parse import Malformed, parse
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 VALID = sorted((CONTRACTS / "examples" / "valid").iterdir())
@@ -26,6 +33,8 @@ EXPECTED: Mapping[str, str] = json.loads((CONTRACTS / "examples" / "invalid" / "
 NOW = 1_795_428_300_000  # 2026-11-23T10:05:00Z, in milliseconds
 MAX_BYTES = 65_536
 MARKER = "SECRET-MARKER"
+REPORTED_TYPES = {row.name for row in types_on(REPORTED_CHANNEL)}
+REVIEWED_TYPES = {row.name for row in types_on(REVIEWED_CHANNEL)}
 
 NO_MARKER = {
     "body-empty.json",
@@ -168,7 +177,7 @@ def test_every_event_has_examples() -> None:
 
 def test_every_invalid_example_is_expected() -> None:
     assert [file.name for file in INVALID] == sorted(EXPECTED)
-    assert set(EXPECTED.values()) == set(REASONS) - {"too_many_deliveries"}
+    assert set(EXPECTED.values()) == set(DeadLetterReason) - {"too_many_deliveries"}
     assert {*NO_MARKER, *SCHEMA_CANT_TELL} <= set(EXPECTED)
 
 

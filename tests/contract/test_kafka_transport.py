@@ -12,7 +12,7 @@ from image_moderation.brokers.kafka.connection import client_settings
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
-from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.servers import free_port, wait_until_async
@@ -152,7 +152,7 @@ async def test_a_long_wait_holds_what_is_read_and_loses_nothing(
 async def test_keys(broker: Harness) -> None:
     replica = transport(broker.url)
     letter = DeadLetter(
-        RawMessage(REPORTED, "0:1", b"x", headers={"big": "\x01" * 900_000}), "not_json", "no"
+        RawMessage(REPORTED, "0:1", b"x", headers={"big": "\x01" * 900_000}), DeadLetterReason.NOT_JSON, "no"
     )
     await replica.park([letter])
     async with broker_for(broker.url).open_client(broker.url, GROUP) as client:

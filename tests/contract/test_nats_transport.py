@@ -20,7 +20,7 @@ from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
-from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.servers import free_port, missing, wait_until, wait_until_async
@@ -285,7 +285,7 @@ async def test_two_who_redrive_one_letter_publish_once(server: Harness) -> None:
         await client.jetstream().publish(REPORTED, raw.body, headers={"Nats-Msg-Id": "the producer's"})
     one = Replica(server.url)
     await one.transport.start(one.handle)
-    await one.transport.park([DeadLetter(raw, "not_json", "no")])
+    await one.transport.park([DeadLetter(raw, DeadLetterReason.NOT_JSON, "no")])
     await one.transport.stop(1)
     message = Outgoing(REPORTED, raw.body, headers=raw.headers)
     async with broker_for(server.url).open_dead_letters(server.url, GROUP) as box:

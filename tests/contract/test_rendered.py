@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from image_moderation.contracts.schemas import json_schema
 from image_moderation.domain.decision import Action, Decision, State, Trigger
-from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.domain.report import Report, Verdict
 from image_moderation.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
 from image_moderation.events.parse import parse
@@ -76,7 +76,7 @@ MODERATORS_BLOCK_EVENT = (
 
 LETTER = DeadLetter(
     RawMessage("image.reported", "1795428007123-0", b"no JSON \xff", 1_795_428_007_123, 2, {"a": "ü"}),
-    "not_utf8",
+    DeadLetterReason.NOT_UTF8,
     "byte 8 is not UTF-8",
 )
 LETTER_EVENT = (
@@ -177,7 +177,7 @@ def test_one_dead_letter_byte_for_byte() -> None:
 
 def test_a_large_dead_letter_keeps_its_beginning() -> None:
     body = b"x" * DEAD_LETTER_BODY_BYTES + b"y"
-    letter = LETTER._replace(message=LETTER.message._replace(body=body), reason="too_large")
+    letter = LETTER._replace(message=LETTER.message._replace(body=body), reason=DeadLetterReason.TOO_LARGE)
     data = check(dead_letter_message(letter, 1_795_428_007_123).body)["data"]
     assert data["truncated"] is True
     assert data["size"] == len(body)

@@ -15,7 +15,7 @@ from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
-from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers import reader
 from tests.support.brokers.harness import Harness
@@ -293,7 +293,9 @@ async def test_what_nobody_is_bound_for(world: World) -> None:
 def letters(count: int) -> list[DeadLetter]:
     return [
         DeadLetter(
-            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}), "not_utf8", "no"
+            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}),
+            DeadLetterReason.NOT_UTF8,
+            "no",
         )
         for n in range(count)
     ]

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import signal
 import socket
 import warnings
@@ -14,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 import structlog
 
+from image_moderation.domain.message import DeadLetterReason
 from image_moderation.domain.report import Outcome
 from image_moderation.telemetry import logs
 from image_moderation.telemetry.health import Health
@@ -40,6 +42,7 @@ DESIGNED = (
     "reports_total",
     "store_call_seconds",
     "dead_letter_flood",
+    "unroutable_total",
     "verdicts_total",
 )
 OUTCOMES = (
@@ -69,8 +72,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_the_vocabulary(metrics: Metrics) -> None:
     text = metrics.render("")[0].decode()
+    named = set(re.findall(r"^# HELP moderation_(\w+)", text, re.MULTILINE))
+    assert named == set(DESIGNED)
     for name in DESIGNED:
-        assert f"# HELP moderation_{name} " in text
         assert f"\nmoderation_{name}" in text
     assert "_created" not in text
     assert value(metrics, "block_threshold") == 5
@@ -104,7 +108,7 @@ def test_two_instances_share_nothing(metrics: Metrics) -> None:
 
 
 def test_what_is_told_is_shown(metrics: Metrics) -> None:
-    metrics.dead_letter("not_json")
+    metrics.dead_letter(DeadLetterReason.NOT_JSON)
     metrics.batch(7)
     metrics.store_call(0.004)
     metrics.report_age(90)
@@ -145,7 +149,7 @@ def test_a_flood_is_more_than_half_of_the_last_thousand(
             if not letters_first:
                 metrics.reports({Outcome.COUNTED: size - malformed})
             for _ in range(malformed):
-                metrics.dead_letter("not_json")
+                metrics.dead_letter(DeadLetterReason.NOT_JSON)
             if letters_first:
                 metrics.reports({Outcome.COUNTED: size - malformed})
 
@@ -162,7 +166,7 @@ def test_a_flood_is_more_than_half_of_the_last_thousand(
 def test_the_flood_ends_with_the_message_that_makes_it_half(metrics: Metrics) -> None:
     for number in range(501):  # nor are a few malformed ones at the start a flood
         assert value(metrics, "dead_letter_flood") == 0, number
-        metrics.dead_letter("empty")
+        metrics.dead_letter(DeadLetterReason.EMPTY)
     metrics.reports({Outcome.COUNTED: 300, Outcome.LATE: 199})
     assert value(metrics, "dead_letter_flood") == 1
     metrics.reports({Outcome.COUNTED: 1})

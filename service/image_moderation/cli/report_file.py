@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from image_moderation.brokers.port import BrokerClient
 from image_moderation.cli.output import Failed, complain, explain_outage, plain, progress, say, say_json
 from image_moderation.domain.errors import Unavailable
-from image_moderation.domain.message import Outgoing, RawMessage
+from image_moderation.domain.message import DeadLetterReason, Outgoing, RawMessage
 from image_moderation.events.models import REPORTED_CHANNEL
 from image_moderation.events.parse import Malformed, parse
 from image_moderation.events.render import report_event
@@ -126,12 +126,12 @@ def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
 def _event_of_object(given: dict[str, Any], now: int) -> bytes:
     if unknown := sorted(set(given) - set(_SHORT)):
         takes = f"an object takes {', '.join(_SHORT)}; anything else belongs into a whole event"
-        raise Malformed("invalid", f"{', '.join(unknown)[:200]}: {takes}")
+        raise Malformed(DeadLetterReason.INVALID, f"{', '.join(unknown)[:200]}: {takes}")
     if "reporter_id" not in given:
-        raise Malformed("invalid", "reporter_id: is missing")
+        raise Malformed(DeadLetterReason.INVALID, "reporter_id: is missing")
     for name in _SHORT[2:]:
         if given.get(name, "x") in ("", None):
-            raise Malformed("invalid", f"{name}: is empty; leave it out")
+            raise Malformed(DeadLetterReason.INVALID, f"{name}: is empty; leave it out")
     return report_event(
         event_id=str(uuid4()),
         source=SOURCE,

@@ -13,28 +13,21 @@ from faststream.redis import RedisBroker, StreamSub
 from faststream.specification import AsyncAPI
 
 from image_moderation import __version__
-from image_moderation.contracts.schemas import EVENTS, components
+from image_moderation.contracts.schemas import components
 from image_moderation.events.models import (
-    BLOCKED,
     BLOCKED_CHANNEL,
-    DEAD_LETTER,
+    CHANNELS,
     DEAD_LETTER_CHANNEL,
-    REPORTED,
+    EVENT_TYPES,
     REPORTED_CHANNEL,
-    RETRACTED,
     REVIEW_CHANNEL,
-    REVIEW_REQUESTED,
-    REVIEWED,
     REVIEWED_CHANNEL,
-    UNBLOCKED,
     UNBLOCKED_CHANNEL,
-    Blocked,
-    DeadLettered,
+    EventType,
     Reported,
     Retracted,
     Reviewed,
-    ReviewRequested,
-    Unblocked,
+    types_on,
 )
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -71,15 +64,7 @@ _SERVERS = {
     },
 }
 """Where the channels are, one of these: wherever MODERATION_BROKER_URL says."""
-_MESSAGES = {
-    REPORTED_CHANNEL: (REPORTED, RETRACTED),
-    REVIEWED_CHANNEL: (REVIEWED,),
-    BLOCKED_CHANNEL: (BLOCKED,),
-    UNBLOCKED_CHANNEL: (UNBLOCKED,),
-    REVIEW_CHANNEL: (REVIEW_REQUESTED,),
-    DEAD_LETTER_CHANNEL: (DEAD_LETTER,),
-}
-_CHANNELS = {
+_DESCRIPTIONS = {
     REPORTED_CHANNEL: "Reports of images, and their retractions. In any order, any number of times.",
     REVIEWED_CHANNEL: "Moderators' verdicts on images. In any order, any number of times.",
     BLOCKED_CHANNEL: "Images to block. Apply one if its `decided_at` is newer than the last applied of "
@@ -112,43 +97,45 @@ def _declared() -> RedisBroker:
     broker = RedisBroker()
 
     @broker.subscriber(
-        stream=StreamSub(REPORTED_CHANNEL), title=REPORTED_CHANNEL, description=_CHANNELS[REPORTED_CHANNEL]
+        stream=StreamSub(REPORTED_CHANNEL),
+        title=REPORTED_CHANNEL,
+        description=_DESCRIPTIONS[REPORTED_CHANNEL],
     )
     async def receive(event: Reported | Retracted) -> None:
         raise NotImplementedError
 
     @broker.subscriber(
-        stream=StreamSub(REVIEWED_CHANNEL), title=REVIEWED_CHANNEL, description=_CHANNELS[REVIEWED_CHANNEL]
+        stream=StreamSub(REVIEWED_CHANNEL),
+        title=REVIEWED_CHANNEL,
+        description=_DESCRIPTIONS[REVIEWED_CHANNEL],
     )
     async def judge(event: Reviewed) -> None:
         raise NotImplementedError
 
-    sent: dict[str, Any] = {
-        BLOCKED_CHANNEL: Blocked,
-        UNBLOCKED_CHANNEL: Unblocked,
-        REVIEW_CHANNEL: ReviewRequested,
-        DEAD_LETTER_CHANNEL: DeadLettered,
-    }
-    for channel, event in sent.items():
-        broker.publisher(stream=channel, title=channel, description=_CHANNELS[channel], schema=event)
+    for row in EVENT_TYPES:
+        if row.channel not in (REPORTED_CHANNEL, REVIEWED_CHANNEL):
+            broker.publisher(
+                stream=row.channel,
+                title=row.channel,
+                description=_DESCRIPTIONS[row.channel],
+                schema=row.model,
+            )
     return broker
 
 
 def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
     references, schemas = components("#/components/schemas/{model}")
     # The generator's own order changes from run to run.
-    channels = {name: generated["channels"][name] for name in _MESSAGES}
+    channels = {name: generated["channels"][name] for name in CHANNELS}
     for name, channel in channels.items():
         channel["servers"] = [{"$ref": f"#/servers/{server}"} for server in _SERVERS]
         channel["messages"] = {
-            event_type: {"$ref": f"#/components/messages/{event_type}"} for event_type in _MESSAGES[name]
+            row.name: {"$ref": f"#/components/messages/{row.name}"} for row in types_on(name)
         }
         del channel["bindings"]
-    operations = {name: generated["operations"][name] for name in _MESSAGES}
+    operations = {name: generated["operations"][name] for name in CHANNELS}
     for name, operation in operations.items():
-        operation["messages"] = [
-            {"$ref": f"#/channels/{name}/messages/{event_type}"} for event_type in _MESSAGES[name]
-        ]
+        operation["messages"] = [{"$ref": f"#/channels/{name}/messages/{row.name}"} for row in types_on(name)]
     return {
         "asyncapi": generated["asyncapi"],
         "info": generated["info"],
@@ -158,21 +145,20 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
         "operations": operations,
         "components": {
             "messages": {
-                event_type: {
-                    "name": event_type,
-                    "title": event_type,
-                    "summary": _summary(event_type),
+                row.name: {
+                    "name": row.name,
+                    "title": row.name,
+                    "summary": _summary(row),
                     "contentType": CONTENT_TYPE,
-                    "payload": references[event_type],
+                    "payload": references[row.name],
                 }
-                for event_types in _MESSAGES.values()
-                for event_type in event_types
+                for row in EVENT_TYPES
             },
             "schemas": dict(sorted(schemas.items())),
         },
     }
 
 
-def _summary(event_type: str) -> str:
+def _summary(event_type: EventType) -> str:
     """What an event says, in a sentence."""
-    return (EVENTS[event_type].__doc__ or "").strip()
+    return (event_type.model.__doc__ or "").strip()

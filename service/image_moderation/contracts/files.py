@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from image_moderation.contracts.asyncapi import document
-from image_moderation.contracts.schemas import EVENTS, json_schema
+from image_moderation.contracts.schemas import json_schema
+from image_moderation.events.models import EVENT_TYPES
 
 _SCHEMAS = "schemas"
 _SUFFIX = ".schema.json"
@@ -13,8 +14,8 @@ _SUFFIX = ".schema.json"
 def files() -> dict[str, bytes]:
     """Every generated file by its path below `contracts/`."""
     schemas = {
-        f"{_SCHEMAS}/{event_type}{_SUFFIX}": json.dumps(json_schema(event_type), indent=2, ensure_ascii=False)
-        for event_type in EVENTS
+        f"{_SCHEMAS}/{row.name}{_SUFFIX}": json.dumps(json_schema(row.name), indent=2, ensure_ascii=False)
+        for row in EVENT_TYPES
     }
     return {"asyncapi.json": document()} | {path: f"{text}\n".encode() for path, text in schemas.items()}
 

@@ -1,39 +1,14 @@
 """JSON Schemas of the events, made from the same types that the parser checks with."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from image_moderation.events.models import (
-    BLOCKED,
-    DEAD_LETTER,
-    REPORTED,
-    RETRACTED,
-    REVIEW_REQUESTED,
-    REVIEWED,
-    UNBLOCKED,
-    Blocked,
-    DeadLettered,
-    Reported,
-    Retracted,
-    Reviewed,
-    ReviewRequested,
-    Unblocked,
-)
+from image_moderation.events.models import EVENT_TYPES
 
-EVENTS: Mapping[str, Any] = {
-    REPORTED: Reported,
-    RETRACTED: Retracted,
-    REVIEWED: Reviewed,
-    BLOCKED: Blocked,
-    UNBLOCKED: Unblocked,
-    REVIEW_REQUESTED: ReviewRequested,
-    DEAD_LETTER: DeadLettered,
-}
-"""What each event type looks like."""
+_MODELS = {row.name: row.model for row in EVENT_TYPES}
 
 
 class _Generator(GenerateJsonSchema):
@@ -50,15 +25,18 @@ class _Generator(GenerateJsonSchema):
 
 
 def json_schema(event_type: str) -> dict[str, Any]:
-    """The whole schema of one event, JSON Schema 2020-12."""
-    schema = TypeAdapter(EVENTS[event_type]).json_schema(schema_generator=_Generator)
+    """Return the whole JSON Schema 2020-12 of one type of event."""
+    schema = TypeAdapter(_MODELS[event_type]).json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, **schema}
 
 
 def components(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """References to all events by type, and what they refer to by name; `ref_template` is pydantic's."""
+    """Return references to all events by type, and the schemas that they refer to by name.
+
+    `ref_template` is pydantic's.
+    """
     references, definitions = TypeAdapter.json_schemas(
-        [(event_type, "validation", TypeAdapter(types)) for event_type, types in EVENTS.items()],
+        [(name, "validation", TypeAdapter(model)) for name, model in _MODELS.items()],
         ref_template=ref_template,
         schema_generator=_Generator,
     )

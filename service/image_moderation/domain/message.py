@@ -1,6 +1,7 @@
-"""What brokers hand over, before anybody has looked inside, and what they are given."""
+"""Messages as brokers deliver and publish them; their bodies are bytes that nobody has parsed yet."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -19,7 +20,7 @@ class RawMessage(NamedTuple):
     """How often it has been delivered, this time included."""
     headers: Mapping[str, str] = NO_HEADERS
     handle: Any = None
-    """What the adapter that read it needs to ack it; nobody else's business."""
+    """For the transport that read it, which needs it to ack; opaque to everybody else."""
 
 
 class Outgoing(NamedTuple):
@@ -28,18 +29,31 @@ class Outgoing(NamedTuple):
     channel: str
     body: bytes
     event_id: str = ""
-    """The id of an event of this service's own, by which a broker may drop a repeat; "" is never dropped."""
+    """The id of an event of this service, by which a broker may drop a repeat; with "" it drops none."""
     key: str = ""
-    """What belongs together, an image's id: a broker that keeps order within a key keeps it for these."""
+    """The image's id: a broker that keeps order within a key keeps an image's messages in order."""
     headers: Mapping[str, str] = NO_HEADERS
-    """For brokers that have such: all of a message that is sent on as it came, of a decision its trace."""
+    """For brokers that have headers: a redriven message's own, or a decision's trace."""
+
+
+class DeadLetterReason(StrEnum):
+    """Why a message became a dead letter. Open: a later version may add one."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_EVENT = "not_an_event"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID = "invalid"
+    TIME_IN_FUTURE = "time_in_future"
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    TOO_MANY_DELIVERIES = "too_many_deliveries"
 
 
 class DeadLetter(NamedTuple):
     """A message that can't be understood, kept whole with the reason why."""
 
     message: RawMessage
-    reason: str
-    """One of `events.REASONS`."""
+    reason: DeadLetterReason
     error: str
     """One line for a person; never holds a value from the message."""

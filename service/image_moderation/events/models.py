@@ -1,13 +1,30 @@
-"""What each event looks like: CloudEvents 1.0, JSON, structured mode.
+"""The types of event, CloudEvents 1.0 as JSON in structured mode, and the one table of them.
 
 The types are TypedDicts, because one is checked for every message and a dictionary is what the JSON
 reader gives. Unknown fields are ignored on input; on output fields are only ever added.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
+
+from image_moderation.domain.decision import Action
+from image_moderation.events.fields import (
+    ContentType,
+    EventId,
+    Group,
+    ImageId,
+    ModeratorId,
+    Reason,
+    ReporterId,
+    Sender,
+    Source,
+    Spec,
+    Stamp,
+    Time,
+    Trace,
+)
 
 REPORTED_CHANNEL = "image.reported"
 REVIEWED_CHANNEL = "image.reviewed"
@@ -15,8 +32,6 @@ BLOCKED_CHANNEL = "image.blocked"
 UNBLOCKED_CHANNEL = "image.unblocked"
 REVIEW_CHANNEL = "image.review-requested"
 DEAD_LETTER_CHANNEL = "image.dead-letter"
-DECISION_CHANNELS = (BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL)
-CHANNELS = (REPORTED_CHANNEL, REVIEWED_CHANNEL, *DECISION_CHANNELS, DEAD_LETTER_CHANNEL)
 
 REPORTED = "image.reported.v1"
 RETRACTED = "image.report-retracted.v1"
@@ -28,80 +43,6 @@ DEAD_LETTER = "image.dead-letter.v1"
 
 SOURCE = "/image-moderation"
 UPHELD, CLEARED = "upheld", "cleared"
-
-REASON_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-
-# No control character: they hide in logs and terminals and no identifier needs one.
-_PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
-# Digits are spelled out, for `\d` takes every script's; hours to 23 and no leap second, for Python's own
-# reader differs from version to version there.
-_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-_MINUTES = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-_RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_MINUTES})$"
-
-ImageId = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=512, pattern=_PLAIN),
-    Field(description="The image, by the site's own id.", examples=["img-42"]),
-]
-ReporterId = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=256, pattern=_PLAIN),
-    Field(
-        description="Who reported, by the site's own stable id. Only a keyed digest of it is stored.",
-        examples=["user-7"],
-    ),
-]
-Group = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=256, pattern=_PLAIN),
-    Field(
-        description="An opaque key of the producer's, such as a device or network cluster. "
-        "All reporters of one group count once.",
-        examples=["device-9f"],
-    ),
-]
-Reason = Annotated[
-    str,
-    StringConstraints(pattern=REASON_PATTERN),
-    Field(description="Why, in a word of the site's own; `unspecified` if absent.", examples=["nudity"]),
-]
-ModeratorId = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=256, pattern=_PLAIN),
-    Field(description="Who judged, by the site's own id. Checked and not kept.", examples=["mod-3"]),
-]
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_PLAIN)]
-EventId = Annotated[
-    _Text,
-    Field(description="Unique with `source`; the same whenever the same event is sent again."),
-]
-Source = Annotated[_Text, Field(description="Who sent it, a URI reference.", examples=["/gallery"])]
-Time = Annotated[
-    str,
-    StringConstraints(pattern=_RFC3339),
-    Field(
-        description="RFC 3339 with a zone. When the person acted; reuse it when sending again.",
-        json_schema_extra={"format": "date-time"},
-        examples=["2026-11-23T10:00:00Z"],
-    ),
-]
-Stamp = Annotated[
-    str,
-    StringConstraints(pattern=rf"^{_DATE}T{_MINUTES}:[0-5][0-9]\.[0-9]{{3}}Z$"),
-    Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T10:00:07.123Z"]),
-]
-Spec = Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")]
-Sender = Annotated[Literal["/image-moderation"], Field(description="This service.")]
-ContentType = Annotated[Literal["application/json"], Field(description="What `data` is.")]
-Trace = Annotated[
-    Any,  # what is none must not cost a report
-    Field(
-        description="W3C Trace Context, carried to the decision that it causes; ignored where it is none.",
-        json_schema_extra={"type": "string"},
-        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
-    ),
-]
 
 
 class _Attributes(TypedDict):
@@ -271,9 +212,42 @@ class DeadLettered(TypedDict):
     data: DeadLetterData
 
 
-Incoming = Annotated[Reported | Retracted, Field(discriminator="type")]
+class EventType(NamedTuple):
+    """One type of event."""
 
-INCOMING: TypeAdapter[Reported | Retracted] = TypeAdapter(Incoming)
-VERDICTS: TypeAdapter[Reviewed] = TypeAdapter(Reviewed)
-REPORTED_TYPES = frozenset({REPORTED, RETRACTED})
-REVIEWED_TYPES = frozenset({REVIEWED})
+    name: str
+    """Its attribute `type`."""
+    channel: str
+    model: Any
+    """The TypedDict of its fields."""
+    action: Action | None = None
+    """The decision that it publishes."""
+
+
+EVENT_TYPES = (
+    EventType(REPORTED, REPORTED_CHANNEL, Reported),
+    EventType(RETRACTED, REPORTED_CHANNEL, Retracted),
+    EventType(REVIEWED, REVIEWED_CHANNEL, Reviewed),
+    EventType(BLOCKED, BLOCKED_CHANNEL, Blocked, Action.BLOCK),
+    EventType(UNBLOCKED, UNBLOCKED_CHANNEL, Unblocked, Action.UNBLOCK),
+    EventType(REVIEW_REQUESTED, REVIEW_CHANNEL, ReviewRequested, Action.REQUEST_REVIEW),
+    EventType(DEAD_LETTER, DEAD_LETTER_CHANNEL, DeadLettered),
+)
+"""Every type of event, in the order of the contract's documents."""
+
+CHANNELS = tuple(dict.fromkeys(row.channel for row in EVENT_TYPES))
+DECISION_CHANNELS = tuple(row.channel for row in EVENT_TYPES if row.action)
+DECISION_TYPES = {row.action: row for row in EVENT_TYPES if row.action}
+
+
+def types_on(channel: str) -> tuple[EventType, ...]:
+    """Return the types of event that a channel carries."""
+    return tuple(row for row in EVENT_TYPES if row.channel == channel)
+
+
+REPORTS: TypeAdapter[Reported | Retracted] = TypeAdapter(
+    Annotated[Reported | Retracted, Field(discriminator="type")]
+)
+"""Checks the events of `image.reported`."""
+REVIEWS: TypeAdapter[Reviewed] = TypeAdapter(Reviewed)
+"""Checks the events of `image.reviewed`."""

@@ -6,48 +6,35 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from image_moderation.domain.message import RawMessage
+from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import UNSPECIFIED, Report, Verdict
 from image_moderation.events.binary import attributes, is_json, structured
 from image_moderation.events.models import (
-    INCOMING,
-    REPORTED_TYPES,
+    REPORTED_CHANNEL,
+    REPORTS,
     RETRACTED,
     REVIEWED_CHANNEL,
-    REVIEWED_TYPES,
+    REVIEWS,
     UPHELD,
-    VERDICTS,
+    types_on,
 )
 from image_moderation.events.trace import NAME, traceparent
 
 # Past the adapters' own methods, which only pass their options on.
-_report_of_json = INCOMING.validator.validate_json
-_verdict_of_json = VERDICTS.validator.validate_json
+_report_of_json = REPORTS.validator.validate_json
+_verdict_of_json = REVIEWS.validator.validate_json
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STAMP = 1_420_070_400_000
 _DAY = 86_400_000
 
-REASONS = (
-    "not_utf8",
-    "not_json",
-    "not_an_event",
-    "unknown_type",
-    "invalid",
-    "time_in_future",
-    "too_large",
-    "empty",
-    "too_many_deliveries",
-)
-"""Why a message may be a dead letter."""
-
 
 class Malformed(Exception):
-    """A message that can't be understood; `reason` is one of REASONS, the text is one line for a person.
+    """A message that can't be understood. The text is one line for a person.
 
     The text names attributes and rules, never a value from the message.
     """
 
-    def __init__(self, reason: str, error: str) -> None:
+    def __init__(self, reason: DeadLetterReason, error: str) -> None:
         super().__init__(error)
         self.reason = reason
 
@@ -63,13 +50,13 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     body, headers = message.body, message.headers
     is_review = message.channel == REVIEWED_CHANNEL
     if not body:
-        raise Malformed("empty", "the message has no body")
+        raise Malformed(DeadLetterReason.EMPTY, "the message has no body")
     if len(body) > max_bytes:
-        raise Malformed("too_large", f"{len(body)} bytes, at most {max_bytes} are taken")
+        raise Malformed(DeadLetterReason.TOO_LARGE, f"{len(body)} bytes, at most {max_bytes} are taken")
     try:
         if headers and (found := attributes(headers)) is not None:
             if not is_json(found.get("datacontenttype", "")):
-                raise Malformed("invalid", "datacontenttype: takes application/json")
+                raise Malformed(DeadLetterReason.INVALID, "datacontenttype: takes application/json")
             body = structured(found, body)
         if b"NaN" in body or b"Infinity" in body:
             from_json(body, allow_inf_nan=False)  # the validator's own reader takes them for numbers
@@ -81,10 +68,12 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     given_time = event.get("time")
     if given_time is None and stamp is None and (is_review or event["type"] == RETRACTED):
         # A redelivery would get another time, and so could undo what came after it.
-        raise Malformed("invalid", "time: is missing, and this broker keeps none in its place")
+        raise Malformed(DeadLetterReason.INVALID, "time: is missing, and this broker keeps none in its place")
     time = arrived if given_time is None else _milliseconds(given_time)
     if time > now + _DAY:
-        raise Malformed("time_in_future", "time: more than 24 hours ahead of this service's clock")
+        raise Malformed(
+            DeadLetterReason.TIME_IN_FUTURE, "time: more than 24 hours ahead of this service's clock"
+        )
     data = event["data"]
     trace = traceparent(headers, event.get(NAME)) if headers or NAME in event else None
     if is_review:
@@ -106,7 +95,7 @@ def _milliseconds(text: str) -> int:
     try:
         since = datetime.fromisoformat(text.upper()) - _EPOCH  # it takes no small z
     except (ValueError, OverflowError):
-        raise Malformed("invalid", "time: no such date or time of day") from None
+        raise Malformed(DeadLetterReason.INVALID, "time: no such date or time of day") from None
     return max(1, since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000)
 
 
@@ -115,31 +104,33 @@ def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     try:
         body.decode()
     except UnicodeDecodeError as undecodable:
-        return Malformed("not_utf8", f"byte {undecodable.start} is not UTF-8")
+        return Malformed(DeadLetterReason.NOT_UTF8, f"byte {undecodable.start} is not UTF-8")
     if body.startswith(b"\xef\xbb\xbf"):
-        return Malformed("not_json", "it begins with a byte-order mark")
+        return Malformed(DeadLetterReason.NOT_JSON, "it begins with a byte-order mark")
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as broken:
-        return Malformed("not_json", _first_line(str(broken)))
+        return Malformed(DeadLetterReason.NOT_JSON, _first_line(str(broken)))
     if not isinstance(document, dict):
-        return Malformed("not_an_event", f"a JSON {_json_type(document)}, not an object")
+        return Malformed(DeadLetterReason.NOT_AN_EVENT, f"a JSON {_json_type(document)}, not an object")
     missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
     if missing:
-        return Malformed("not_an_event", f"required attributes are missing: {', '.join(missing)}")
+        return Malformed(
+            DeadLetterReason.NOT_AN_EVENT, f"required attributes are missing: {', '.join(missing)}"
+        )
     if document["specversion"] != "1.0":
-        return Malformed("not_an_event", 'specversion: must be "1.0"')
+        return Malformed(DeadLetterReason.NOT_AN_EVENT, 'specversion: must be "1.0"')
     if not isinstance(document["type"], str):
-        return Malformed("invalid", "type: Input should be a valid string")
-    known = REVIEWED_TYPES if is_review else REPORTED_TYPES
+        return Malformed(DeadLetterReason.INVALID, "type: Input should be a valid string")
+    known = {row.name for row in types_on(REVIEWED_CHANNEL if is_review else REPORTED_CHANNEL)}
     if document["type"] not in known:
-        return Malformed("unknown_type", f"type: takes {' or '.join(sorted(known))}")
+        return Malformed(DeadLetterReason.UNKNOWN_TYPE, f"type: takes {' or '.join(sorted(known))}")
     if not isinstance(error, ValidationError):
         raise error
     details = error.errors(include_url=False, include_context=False, include_input=False)
     # The first place of a report is its union's tag, which says nothing that `type` does not.
     tags = 0 if is_review else 1
-    return Malformed("invalid", "; ".join(_explain(detail, tags) for detail in details[:5]))
+    return Malformed(DeadLetterReason.INVALID, "; ".join(_explain(detail, tags) for detail in details[:5]))
 
 
 def _explain(detail: ErrorDetails, tags: int) -> str:

@@ -11,19 +11,14 @@ from pydantic_core import to_json
 from image_moderation.domain.decision import Action, Decision
 from image_moderation.domain.message import DeadLetter, Outgoing
 from image_moderation.events.models import (
-    BLOCKED,
-    BLOCKED_CHANNEL,
     CLEARED,
     DEAD_LETTER,
     DEAD_LETTER_CHANNEL,
+    DECISION_TYPES,
     REPORTED,
     RETRACTED,
-    REVIEW_CHANNEL,
-    REVIEW_REQUESTED,
     REVIEWED,
     SOURCE,
-    UNBLOCKED,
-    UNBLOCKED_CHANNEL,
     UPHELD,
 )
 from image_moderation.events.trace import NAME
@@ -35,11 +30,6 @@ DEAD_LETTER_BODY_BYTES = 256 * 1024
 """As much of an original body is kept."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
-_TYPES = {
-    Action.BLOCK: (BLOCKED_CHANNEL, BLOCKED),
-    Action.UNBLOCK: (UNBLOCKED_CHANNEL, UNBLOCKED),
-    Action.REQUEST_REVIEW: (REVIEW_CHANNEL, REVIEW_REQUESTED),
-}
 
 
 def stamp(milliseconds: int) -> str:
@@ -49,14 +39,14 @@ def stamp(milliseconds: int) -> str:
 
 def decision_id(decision: Decision) -> str:
     """The event id: uuid5 of image id, decided_at, revision and type, a line each."""
-    event_type = _TYPES[decision.action][1]
+    event_type = DECISION_TYPES[decision.action].name
     name = f"{decision.image_id}\n{stamp(decision.decided_at)}\n{decision.revision}\n{event_type}"
     return str(uuid5(NAMESPACE, name))
 
 
 def decision_message(decision: Decision) -> Outgoing:
     """The event that publishes a decision."""
-    channel, event_type = _TYPES[decision.action]
+    event_type = DECISION_TYPES[decision.action]
     decided_at = stamp(decision.decided_at)
     event_id = decision_id(decision)
     trace = {} if decision.traceparent is None else {NAME: decision.traceparent}
@@ -65,7 +55,7 @@ def decision_message(decision: Decision) -> Outgoing:
             "specversion": "1.0",
             "id": event_id,
             "source": SOURCE,
-            "type": event_type,
+            "type": event_type.name,
             "subject": decision.image_id,
             "time": decided_at,
             "datacontenttype": "application/json",
@@ -82,7 +72,7 @@ def decision_message(decision: Decision) -> Outgoing:
             },
         }
     )
-    return Outgoing(channel, body, event_id, decision.image_id, trace)
+    return Outgoing(event_type.channel, body, event_id, decision.image_id, trace)
 
 
 def _facts(decision: Decision) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import structlog
 
 from image_moderation.domain.decision import Applied
 from image_moderation.domain.errors import Unavailable
-from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, RawMessage
 from image_moderation.domain.report import Report, Tick, Verdict
 from image_moderation.events.models import REVIEWED_CHANNEL
 from image_moderation.events.parse import Malformed, parse
@@ -60,9 +60,9 @@ class Intake:
             for message in messages:
                 await self.process([message])
             return
-        events, letters = self._parse(messages)
-        if letters:
-            await self._until_available("park", lambda _: self._source.park(letters))
+        events, dead_letters = self._parse(messages)
+        if dead_letters:
+            await self._until_available("park", lambda _: self._source.park(dead_letters))
         retried = any(message.deliveries > 1 for message in messages)
         if events:
             applied = await self._until_available(
@@ -78,8 +78,8 @@ class Intake:
                 self._metrics.report_age((self._clock() - oldest) / 1000)
         else:
             await self._until_available("ack", lambda _: self._source.ack(messages))
-        for letter in letters:
-            self._metrics.dead_letter(letter.reason)
+        for dead_letter in dead_letters:
+            self._metrics.dead_letter(dead_letter.reason)
         self._metrics.batch(len(messages))
 
     async def tick(self, ticks: Sequence[Tick]) -> None:
@@ -106,28 +106,30 @@ class Intake:
     def _parse(self, messages: Sequence[RawMessage]) -> tuple[list[Report | Verdict], list[DeadLetter]]:
         """Split a batch into events and dead letters, each in the batch's order."""
         events: list[Report | Verdict] = []
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         now = self._clock()
         for message in messages:
             try:
                 if message.deliveries > self._max_deliveries:
-                    raise Malformed("too_many_deliveries", f"delivered {message.deliveries} times")
+                    why = f"delivered {message.deliveries} times"
+                    raise Malformed(DeadLetterReason.TOO_MANY_DELIVERIES, why)
                 events.append(parse(message, now, self._max_event_bytes))
             except Malformed as malformed:
-                letters.append(DeadLetter(message, malformed.reason, str(malformed)))
+                dead_letters.append(DeadLetter(message, malformed.reason, str(malformed)))
             except Exception as error:
                 # One message must never fail its batch, whatever the parser missed.
                 log.exception("parser_failed", channel=message.channel, position=message.position)
-                letters.append(DeadLetter(message, "invalid", f"the parser failed: {type(error).__name__}"))
-        for letter in letters:
+                why = f"the parser failed: {type(error).__name__}"
+                dead_letters.append(DeadLetter(message, DeadLetterReason.INVALID, why))
+        for dead_letter in dead_letters:
             log.info(
                 "dead_letter",
-                reason=letter.reason,
-                error=letter.error,
-                channel=letter.message.channel,
-                position=letter.message.position,
+                reason=dead_letter.reason,
+                error=dead_letter.error,
+                channel=dead_letter.message.channel,
+                position=dead_letter.message.position,
             )
-        return events, letters
+        return events, dead_letters
 
     async def _until_available(self, step: str, call: Callable[[int], Awaitable[T]]) -> T:
         """Call with the number of the attempt until a server that is away has come back."""

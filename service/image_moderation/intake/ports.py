@@ -1,10 +1,10 @@
-"""What the intake needs from other rooms."""
+"""The interfaces that the intake needs from other rooms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from image_moderation.domain.decision import Applied, OutboxEntry
-from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, RawMessage
 from image_moderation.domain.report import Report, Tick, Verdict
 
 
@@ -18,10 +18,10 @@ class Source(Protocol):
             BrokerUnavailable: some may not be acked.
         """
 
-    async def park(self, letters: Sequence[DeadLetter]) -> None:
+    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Publish dead letters, in order, and return once the broker has confirmed them.
 
-        Repeating may store a letter twice, under the same id.
+        Repeating may store a dead letter twice, under the same id.
 
         Raises:
             BrokerUnavailable: some may not be parked.
@@ -32,7 +32,7 @@ class Store(Protocol):
     """Where reports and verdicts become decisions."""
 
     async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
-        """Apply a batch to its cases, and put what that decides into the outbox, atomically a partition.
+        """Apply a batch to its cases, and put the decisions into the outbox, atomically for each partition.
 
         Idempotent: an event that was applied before changes nothing. With `retried` the batch may
         have been applied before, and the result also holds what its partitions have decided and not
@@ -55,7 +55,7 @@ class Outbox(Protocol):
 
 
 class Metrics(Protocol):
-    """What the intake tells the operators. Called once a batch, never once a report."""
+    """Metrics of the intake. Called once a batch, never once a report."""
 
     def reports(self, outcomes: Mapping[str, int]) -> None:
         """How many reports had which outcome."""
@@ -66,8 +66,8 @@ class Metrics(Protocol):
     def decision(self, action: str, trigger: str, mode: str) -> None:
         """One decision was taken in a mode that publishes none."""
 
-    def dead_letter(self, reason: str) -> None:
-        """One message was parked."""
+    def dead_letter(self, reason: DeadLetterReason) -> None:
+        """One message became a dead letter."""
 
     def batch(self, size: int) -> None:
         """A batch was finished; `size` counts messages."""

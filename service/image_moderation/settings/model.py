@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from image_moderation.events.models import REASON_PATTERN
+from image_moderation.events.fields import REASON_PATTERN
 from image_moderation.schemes import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
 from image_moderation.settings.values import check_address, format_duration, mask_address, parse_duration

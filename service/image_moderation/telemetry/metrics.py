@@ -1,4 +1,4 @@
-"""Every metric of the service, in a registry of its own. Imports only domain and events.
+"""Every metric of the service, in a registry of its own. Imports only domain.
 
 Nothing here takes an image, a reporter or free text for a label. Every series whose labels are known
 beforehand starts at 0, so that `rate()` sees its first increment.
@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from image_moderation.domain.decision import Action, Trigger
+from image_moderation.domain.message import DeadLetterReason
 from image_moderation.domain.report import Outcome
-from image_moderation.events.parse import REASONS
 
 DEAD_LETTER = "dead_letter"
 """The outcome of a message that never became a report."""
@@ -71,8 +71,8 @@ class Metrics:
         self._reports = {name: reports.labels(name) for name in outcomes}
         verdicts = self._counter("verdicts", "Moderators' verdicts, by what became of them.", "outcome")
         self._verdicts: dict[str, Counter] = {name: verdicts.labels(name) for name in VERDICTS}
-        letters = self._counter("dead_letters", "Messages parked as dead letters, by reason.", "reason")
-        self._letters = {name: letters.labels(name) for name in REASONS}
+        dead_letters = self._counter("dead_letters", "Messages parked as dead letters, by reason.", "reason")
+        self._dead_letters = {name: dead_letters.labels(name) for name in DeadLetterReason}
         self._decisions = self._counter(
             "decisions",
             "Decisions, counted once each: when settled, or in shadow mode when taken and never published.",
@@ -141,9 +141,9 @@ class Metrics:
             self._verdicts[outcome].inc(count)
         self._flooded.set(self._flood.add(sum(outcomes.values()), malformed=False))
 
-    def dead_letter(self, reason: str) -> None:
-        """Count one parked message, by reason and as an outcome."""
-        self._letters[reason].inc()
+    def dead_letter(self, reason: DeadLetterReason) -> None:
+        """Count one dead letter, by reason and as an outcome."""
+        self._dead_letters[reason].inc()
         self._reports[DEAD_LETTER].inc()
         self._flooded.set(self._flood.add(1, malformed=True))
 
