@@ -45,9 +45,9 @@ def test_drift_names_each_file_and_write_mends_it(tmp_path: Path) -> None:
     (tmp_path / "schemas" / "image.gone.v1.schema.json").write_text("{}")
     (tmp_path / "README.md").write_text("by hand")
     assert contracts.drift(tmp_path) == [
-        f"{tmp_path}/asyncapi.json: differs from what the code would write",
+        f"{tmp_path}/asyncapi.json: differs from what the code writes",
         f"{tmp_path}/schemas/image.blocked.v1.schema.json: is missing",
-        f"{tmp_path}/schemas/image.gone.v1.schema.json: no event has this schema",
+        f"{tmp_path}/schemas/image.gone.v1.schema.json: there is no event with this schema",
     ]
     contracts.write(tmp_path)
     assert contracts.drift(tmp_path) == []

@@ -134,9 +134,9 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("MODE", "dark", "live or shadow"),
         ("URGENT_REASONS", "csam,,terrorism", "reasons with commas"),
         ("URGENT_REASONS", "csam,", "reasons with commas"),
-        ("URGENT_REASONS", "CSAM", "('CSAM' is no reason"),
-        ("URGENT_REASONS", "csam terrorism", "is no reason that a report can have"),
-        ("URGENT_REASONS", "a" * 65, "is no reason that a report can have"),
+        ("URGENT_REASONS", "CSAM", "('CSAM' is not a reason"),
+        ("URGENT_REASONS", "csam terrorism", "is not a reason that a report can have"),
+        ("URGENT_REASONS", "a" * 65, "is not a reason that a report can have"),
     ],
 )
 def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str) -> None:
@@ -185,7 +185,7 @@ def test_an_unusable_secret_is_told_without_its_value(name: str, value: str, tol
         ("MODERATION_REPORTER_KEY_FLIE", "did you mean MODERATION_REPORTER_KEY_FILE?"),
         ("MODERATION_PORT_8080_TCP_ADDR", "enableServiceLinks: false"),
         ("MODERATION_BLOCK_THRESHOLD_FILE", "unknown variable"),
-        ("MODERATION_SEVERITY", "this version has none of that name"),
+        ("MODERATION_SEVERITY", "this version has no variable of that name"),
     ],
 )
 def test_an_unknown_variable_is_refused(name: str, told: str) -> None:
@@ -237,10 +237,10 @@ def test_unusable_files(tmp_path: Path) -> None:
 def test_contradictions(tmp_path: Path) -> None:
     both = BROKER | {"MODERATION_BROKER_URL_FILE": str(tmp_path / "url")}
     assert refused(both) == [
-        "MODERATION_BROKER_URL: got both it and MODERATION_BROKER_URL_FILE; takes one of the two"
+        "MODERATION_BROKER_URL: is set together with MODERATION_BROKER_URL_FILE; takes one of the two"
     ]
     (line,) = refused(BROKER, embedded_url="unix:///run/embedded.sock")
-    assert line.startswith("MODERATION_BROKER_URL: got a URL beside --embedded")
+    assert line.startswith("MODERATION_BROKER_URL: is set together with --embedded")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_contradictions(tmp_path: Path) -> None:
         ),
         (
             {"REVIEW_GRACE": "2h", "MAX_BLOCKS_PER_HOUR": "9"},
-            "got 2h, while nothing asks for a review; takes MODERATION_REVIEW_THRESHOLD or ",
+            "got 2h, but no setting asks for a review; set MODERATION_REVIEW_THRESHOLD or ",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""What writes the generated files of `contracts/` at the top of the repository."""
+"""Writes the generated files of `contracts/` at the top of the repository."""

@@ -1,9 +1,9 @@
-"""The AsyncAPI document: which events come and go, on which channel.
+"""The AsyncAPI document: the channels, and the events that the service receives and sends on each.
 
-FastStream's generator writes it from a broker that is never connected and declares what the real adapter
-does. Its channels and operations are right. Its messages are not: it makes one of the two events that may
-be reported, takes a dead letter's data for the whole, invents a correlation id, and describes a server
-and bindings that the specification doesn't know. Those are put right here.
+FastStream's generator writes it from a broker that is never connected and declares the channels of the
+service. Its channels and operations are right. Its messages are not: it merges the two events of
+`image.reported` into one, takes a dead letter's data for the whole event, adds a correlation id, and
+describes a server and bindings that the specification doesn't know. This module corrects them.
 """
 
 import json
@@ -63,7 +63,7 @@ _SERVERS = {
         "payload of a message; the `Nats-Msg-Id` of a decision is its event id.",
     },
 }
-"""Where the channels are, one of these: wherever MODERATION_BROKER_URL says."""
+"""One of these has the channels: the one that MODERATION_BROKER_URL names."""
 _DESCRIPTIONS = {
     REPORTED_CHANNEL: "Reports of images, and their retractions. In any order, any number of times.",
     REVIEWED_CHANNEL: "Moderators' verdicts on images. In any order, any number of times.",
@@ -93,7 +93,7 @@ def document() -> bytes:
 
 
 def _declared() -> RedisBroker:
-    """A broker for the generator to read, never to be connected."""
+    """Return a broker for the generator to read; it is never connected."""
     broker = RedisBroker()
 
     @broker.subscriber(
@@ -160,5 +160,5 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(event_type: EventType) -> str:
-    """What an event says, in a sentence."""
+    """Return the sentence that describes an event."""
     return (event_type.model.__doc__ or "").strip()

@@ -1,4 +1,4 @@
-"""The generated files of `contracts/`: made from the code, checked in, compared."""
+"""The generated files of `contracts/`: written from the code, checked in, and compared with it."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ _SUFFIX = ".schema.json"
 
 
 def files() -> dict[str, bytes]:
-    """Every generated file by its path below `contracts/`."""
+    """Return every generated file by its path below `contracts/`."""
     schemas = {
         f"{_SCHEMAS}/{row.name}{_SUFFIX}": json.dumps(json_schema(row.name), indent=2, ensure_ascii=False)
         for row in EVENT_TYPES
@@ -21,7 +21,7 @@ def files() -> dict[str, bytes]:
 
 
 def drift(root: Path) -> list[str]:
-    """A line for each file below `root`, the folder `contracts/`, that isn't what the code would write."""
+    """Return a line for each file below `root`, the folder `contracts/`, that differs from the code."""
     wanted = files()
     lines = []
     for path, content in wanted.items():
@@ -29,13 +29,13 @@ def drift(root: Path) -> list[str]:
         if not file.is_file():
             lines.append(f"{file}: is missing")
         elif file.read_bytes() != content:
-            lines.append(f"{file}: differs from what the code would write")
-    lines += [f"{file}: no event has this schema" for file in _surplus(root, wanted)]
+            lines.append(f"{file}: differs from what the code writes")
+    lines += [f"{file}: there is no event with this schema" for file in _surplus(root, wanted)]
     return lines
 
 
 def write(root: Path) -> None:
-    """Make every generated file below `root`, the folder `contracts/`, what `files` says."""
+    """Write every generated file below `root`, the folder `contracts/`, and remove schemas of old events."""
     wanted = files()
     for path, content in wanted.items():
         file = root / path
@@ -47,6 +47,6 @@ def write(root: Path) -> None:
 
 
 def _surplus(root: Path, wanted: dict[str, bytes]) -> list[Path]:
-    """Schemas of events that are no more. What else lies there was written by hand."""
+    """Return the schemas of events that no longer exist. Other files there are written by hand."""
     found = sorted((root / _SCHEMAS).glob(f"*{_SUFFIX}"))
     return [file for file in found if f"{_SCHEMAS}/{file.name}" not in wanted]

@@ -1,25 +1,25 @@
 """The two families of failure, decided here and nowhere else.
 
-Data that can't be understood raises `events.Malformed` and is parked. Infrastructure that is away
-raises `Unavailable`: wait and try again, nothing is acked.
+Data that can't be understood raises `events.parse.Malformed`: the message becomes a dead letter.
+Infrastructure that fails raises `Unavailable`: wait and try again, ack nothing.
 """
 
 
 class Unavailable(Exception):
-    """A server can't do its part now. The call may or may not have taken effect; repeat it."""
+    """A server can't be used now. The call may have taken effect; repeat it."""
 
 
 class StoreUnavailable(Unavailable):
-    """The store can't be reached or refuses to work."""
+    """The store can't be reached, or refuses the call for now."""
 
 
 class BrokerUnavailable(Unavailable):
-    """The broker can't be reached or refuses to work."""
+    """The broker can't be reached, or refuses the call for now."""
 
 
 class Misconfigured(Exception):
-    """A server is there but must not be used as it is set up: one line for the operator, no retry."""
+    """A server must not be used as it is configured: one line for the operator, no retry."""
 
 
 class Unsupported(Exception):
-    """This broker has no way to do what was asked: one line for the operator, no retry."""
+    """This broker can't do that at all: one line for the operator, no retry."""

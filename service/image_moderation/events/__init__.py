@@ -1,6 +1,10 @@
 """The wire: CloudEvents JSON to values of the domain and back. The only parser.
 
-- `models`: what each event looks like, as types that pydantic checks and turns into JSON Schemas.
-- `parse`: a broker's message to a `Report` or a `Verdict`, or `Malformed` with the reason.
-- `render`: a decision, a dead letter, a report or a verdict to JSON.
+- `models`: the types of event as TypedDicts, which pydantic checks and turns into JSON Schemas; `fields`:
+  their fields.
+- `parse`: a broker's message to a report or a verdict, or `Malformed` with the reason. `binary` reads binary
+  mode.
+- `render`: a decision, a dead letter, a report or a verdict to JSON. `state` renders an image's state again.
+- `dead_letters`: a dead letter's event back to its fields.
+- `trace`: the trace context that an event carries.
 """

@@ -1,7 +1,7 @@
 """CloudEvents in binary mode: the attributes are headers of the message, the body is the data alone.
 
-Kafka's binding writes `ce_id`, AMQP's `cloudEvents:id` or `cloudEvents_id`, that of NATS `ce-id`. A message
-in binary mode is made a structured one here, for the one parser.
+The attribute `id` is the header `ce_id` on Kafka, `cloudEvents:id` or `cloudEvents_id` on AMQP, and `ce-id`
+on NATS. A message in binary mode is turned into a structured one here, for the one parser.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ CONTENT_TYPE = "content-type"
 
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the event's attributes where `headers` are those of binary mode, else None."""
+    """Return the event's attributes if `headers` are those of binary mode, else None."""
     lower = {name.lower(): value for name, value in headers.items()}
     content_type = lower.get(CONTENT_TYPE, "")
     prefix = next((one for one in PREFIXES if f"{one}specversion" in lower), None)
@@ -28,10 +28,10 @@ def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
         name.removeprefix(prefix): value for name, value in lower.items() if name.startswith(prefix)
     }
     if prefix == "ce-":
-        # The binding of NATS percent-encodes what isn't printable ASCII; the others write UTF-8.
+        # On NATS other characters than printable ASCII are percent-encoded; the others write UTF-8.
         found = {name: unquote(value) for name, value in found.items()}
     elif found.get("time", "").isdigit():
-        # AMQP has a type of its own for times: milliseconds.
+        # AMQP's own type for times: milliseconds.
         found["time"] = stamp(int(found["time"]))
     if content_type:
         found.setdefault("datacontenttype", content_type)
@@ -48,6 +48,6 @@ def structured(found: dict[str, Any], body: bytes) -> bytes:
 
 
 def is_json(content_type: str) -> bool:
-    """Whether data of that type can be read; nothing said means JSON."""
+    """Return whether data of that type is JSON; an empty type means JSON."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type in ("", "application/json", "text/json") or media_type.endswith("+json")

@@ -1,4 +1,4 @@
-"""A dead letter read back: what was parked, for a person to look at and to send again."""
+"""Reads a dead letter's event back, to show it and to publish its original again."""
 
 import base64
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from image_moderation.domain.message import NO_HEADERS
 from image_moderation.events.models import DeadLettered
 
 UNREADABLE = "unreadable"
-"""The reason of what lies among the dead letters and is none."""
+"""The reason given to an entry of the dead-letter channel that is no dead letter."""
 
-_PARKED: TypeAdapter[DeadLettered] = TypeAdapter(DeadLettered)
+_EVENT: TypeAdapter[DeadLettered] = TypeAdapter(DeadLettered)
 
 
 class Irrecoverable(Exception):
-    """The original of a letter can't be had back; the text is one line for a person."""
+    """The original of a dead letter can't be restored; the text is one line for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRecord:
-    """A dead letter. Fields are those of the contract."""
+    """A dead letter, with the fields of the contract."""
 
     id: str
     time: str
-    """When it was parked, RFC 3339."""
+    """When it became a dead letter, RFC 3339."""
     reason: str
     error: str
     channel: str
@@ -37,33 +37,33 @@ class DeadLetterRecord:
     sha256: str
     truncated: bool
     body: bytes
-    """The original bytes, or their beginning."""
+    """The original bytes; only the first ones if `truncated`."""
     headers: dict[str, str]
 
     def original(self) -> bytes:
         """Return the original bytes.
 
         Raises:
-            Irrecoverable: they are not all there, or not what came.
+            Irrecoverable: not all of them were kept, or they differ from what was received.
         """
         if self.reason == UNREADABLE:
             raise Irrecoverable("it is not a dead letter of this service")
         if self.truncated:
             raise Irrecoverable(f"only the first {len(self.body):,} of its {self.size:,} bytes were kept")
         if sha256(self.body).hexdigest() != self.sha256:
-            raise Irrecoverable("its body is not the one that its checksum was made of")
+            raise Irrecoverable("its body doesn't match its checksum")
         return self.body
 
 
 def read_dead_letter(event: bytes, position: str) -> DeadLetterRecord:
-    """Return the letter in `event`, which stands at `position` among the dead letters.
+    """Return the dead letter in `event`, which is at `position` of the dead-letter channel.
 
-    What is none becomes a letter with the reason `unreadable` and the position as its id, so that it can
-    be seen and removed.
+    Anything else becomes one with the reason `unreadable` and the position as its id, so that it can be seen
+    and removed.
     """
     try:
-        parked: Any = _PARKED.validate_python(from_json(event))
-        data = parked["data"]
+        found: Any = _EVENT.validate_python(from_json(event))
+        data = found["data"]
         body = base64.b64decode(data["body"], validate=True)
     except (ValidationError, ValueError):
         return DeadLetterRecord(
@@ -80,4 +80,4 @@ def read_dead_letter(event: bytes, position: str) -> DeadLetterRecord:
             body=event,
             headers=dict(NO_HEADERS),
         )
-    return DeadLetterRecord(**{**data, "body": body}, id=parked["id"], time=parked["time"])
+    return DeadLetterRecord(**{**data, "body": body}, id=found["id"], time=found["time"])

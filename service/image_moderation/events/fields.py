@@ -6,10 +6,10 @@ from pydantic import Field, StringConstraints
 
 REASON_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
-# No control character: they hide in logs and terminals and no identifier needs one.
+# No control characters: logs and terminals hide them, and no identifier needs one.
 _PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
-# Digits are spelled out, for `\d` takes every script's; hours to 23 and no leap second, for Python's own
-# reader differs from version to version there.
+# `[0-9]`, because `\d` matches the digits of every script. Hours to 23 and no leap second, because versions
+# of Python differ there.
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _MINUTES = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_MINUTES})$"
@@ -70,7 +70,7 @@ Spec = Annotated[Literal["1.0"], Field(description="The version of CloudEvents."
 Sender = Annotated[Literal["/image-moderation"], Field(description="This service.")]
 ContentType = Annotated[Literal["application/json"], Field(description="What `data` is.")]
 Trace = Annotated[
-    Any,  # what is none must not cost a report
+    Any,  # an invalid one must not make a report malformed
     Field(
         description="W3C Trace Context, carried to the decision that it causes; ignored where it is none.",
         json_schema_extra={"type": "string"},

@@ -1,7 +1,7 @@
 """The types of event, CloudEvents 1.0 as JSON in structured mode, and the one table of them.
 
-The types are TypedDicts, because one is checked for every message and a dictionary is what the JSON
-reader gives. Unknown fields are ignored on input; on output fields are only ever added.
+They are TypedDicts, because one is checked for every message, and the JSON reader returns dictionaries.
+Unknown fields are ignored on input; on output fields are only ever added.
 """
 
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired
@@ -123,7 +123,7 @@ class _Decided(TypedDict):
 class BlockedData(_Decided):
     """The decision and the facts it relied on."""
 
-    # These three are absent where a decision is published again: by then they are not kept.
+    # These three are absent from a decision that is published again: by then they are no longer stored.
     distinct_reporters: NotRequired[
         Annotated[int, Field(ge=0, description="How many counted; all reporters of one group count once.")]
     ]

@@ -1,4 +1,4 @@
-"""A broker's message to a report or a verdict. The only parser."""
+"""Parses a broker's message to a report or a verdict. The only parser."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from image_moderation.events.models import (
 )
 from image_moderation.events.trace import NAME, traceparent
 
-# Past the adapters' own methods, which only pass their options on.
+# The validators themselves: the adapters' methods cost more and only pass options on.
 _report_of_json = REPORTS.validator.validate_json
 _verdict_of_json = REVIEWS.validator.validate_json
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,12 +40,12 @@ class Malformed(Exception):
 
 
 def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
-    """Return what `message` carries: a verdict on `image.reviewed`, a report elsewhere.
+    """Return the report or verdict in `message`: on `image.reviewed` a verdict, elsewhere a report.
 
-    `now` is the service's time in milliseconds, `max_bytes` the longest body taken.
+    `now` is the service's time in milliseconds, `max_bytes` the longest body accepted.
 
     Raises:
-        Malformed: it carries none.
+        Malformed: it contains neither.
     """
     body, headers = message.body, message.headers
     is_review = message.channel == REVIEWED_CHANNEL
@@ -59,7 +59,7 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
                 raise Malformed(DeadLetterReason.INVALID, "datacontenttype: takes application/json")
             body = structured(found, body)
         if b"NaN" in body or b"Infinity" in body:
-            from_json(body, allow_inf_nan=False)  # the validator's own reader takes them for numbers
+            from_json(body, allow_inf_nan=False)  # the validator accepts them as numbers
         event: Any = _verdict_of_json(body) if is_review else _report_of_json(body)
     except ValueError as error:
         raise _malformed(body, error, is_review) from None
@@ -67,7 +67,7 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
     arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
     given_time = event.get("time")
     if given_time is None and stamp is None and (is_review or event["type"] == RETRACTED):
-        # A redelivery would get another time, and so could undo what came after it.
+        # A redelivery would get a later time, and so could undo a newer event.
         raise Malformed(DeadLetterReason.INVALID, "time: is missing, and this broker keeps none in its place")
     time = arrived if given_time is None else _milliseconds(given_time)
     if time > now + _DAY:
@@ -93,14 +93,14 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
 def _milliseconds(text: str) -> int:
     """RFC 3339 to milliseconds, rounded down. Times before 1970 count as its first millisecond."""
     try:
-        since = datetime.fromisoformat(text.upper()) - _EPOCH  # it takes no small z
+        since = datetime.fromisoformat(text.upper()) - _EPOCH  # it refuses a lower-case z
     except (ValueError, OverflowError):
         raise Malformed(DeadLetterReason.INVALID, "time: no such date or time of day") from None
     return max(1, since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000)
 
 
 def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
-    """Why a body was refused. Runs for malformed messages alone, so it may look again."""
+    """Return why a body was refused. Runs for malformed messages alone, so it may parse again."""
     try:
         body.decode()
     except UnicodeDecodeError as undecodable:
@@ -128,7 +128,7 @@ def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     if not isinstance(error, ValidationError):
         raise error
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    # The first place of a report is its union's tag, which says nothing that `type` does not.
+    # The first part of a report's location is the union's tag, which only repeats `type`.
     tags = 0 if is_review else 1
     return Malformed(DeadLetterReason.INVALID, "; ".join(_explain(detail, tags) for detail in details[:5]))
 

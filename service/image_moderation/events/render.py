@@ -1,4 +1,4 @@
-"""Values of the domain to JSON: one value, one content, byte for byte."""
+"""Renders values of the domain to JSON; the same value always gives the same bytes."""
 
 import base64
 from datetime import datetime, timedelta
@@ -24,28 +24,28 @@ from image_moderation.events.models import (
 from image_moderation.events.trace import NAME
 
 NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
-"""Of every event id this service makes; part of the contract."""
+"""The namespace of every event id that this service makes; part of the contract."""
 
 DEAD_LETTER_BODY_BYTES = 256 * 1024
-"""As much of an original body is kept."""
+"""A dead letter keeps so many bytes of the original body."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
 
 
 def stamp(milliseconds: int) -> str:
-    """RFC 3339, UTC, exactly three decimals."""
+    """Return a time as RFC 3339, UTC, with exactly three decimals."""
     return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
 def decision_id(decision: Decision) -> str:
-    """The event id: uuid5 of image id, decided_at, revision and type, a line each."""
+    """Return the event id: uuid5 of image id, decided_at, revision and type, a line each."""
     event_type = DECISION_TYPES[decision.action].name
     name = f"{decision.image_id}\n{stamp(decision.decided_at)}\n{decision.revision}\n{event_type}"
     return str(uuid5(NAMESPACE, name))
 
 
 def decision_message(decision: Decision) -> Outgoing:
-    """The event that publishes a decision."""
+    """Return the event that publishes a decision."""
     event_type = DECISION_TYPES[decision.action]
     decided_at = stamp(decision.decided_at)
     event_id = decision_id(decision)
@@ -76,12 +76,12 @@ def decision_message(decision: Decision) -> Outgoing:
 
 
 def _facts(decision: Decision) -> dict[str, Any]:
-    """What a block or a request for review relied on."""
+    """The facts that a block or a request for review relied on."""
     first, last = decision.first_reported_at, decision.last_reported_at
     return {
         "distinct_reporters": decision.distinct_reporters,
         "threshold": decision.threshold,
-        # Sorted, for the store's script gives them in no order.
+        # Sorted, because the store's script returns them in no order.
         "reasons": dict(sorted(decision.reasons.items())),
         **({} if first is None else {"first_reported_at": stamp(first)}),
         **({} if last is None else {"last_reported_at": stamp(last)}),
@@ -89,25 +89,25 @@ def _facts(decision: Decision) -> dict[str, Any]:
 
 
 def dead_letter_id(channel: str, position: str) -> str:
-    """The event id: uuid5 of channel and position, a line each, so that a repeat is recognised."""
+    """Return the event id: uuid5 of channel and position, a line each, so that a repeat is recognised."""
     return str(uuid5(NAMESPACE, f"{channel}\n{position}"))
 
 
-def dead_letter_message(letter: DeadLetter, now: int) -> Outgoing:
-    """The event that parks a message; `now` in milliseconds."""
-    message = letter.message
-    letter_id = dead_letter_id(message.channel, message.position)
+def dead_letter_message(dead_letter: DeadLetter, now: int) -> Outgoing:
+    """Return the event of a dead letter; `now` in milliseconds."""
+    message = dead_letter.message
+    event_id = dead_letter_id(message.channel, message.position)
     body = _json(
         {
             "specversion": "1.0",
-            "id": letter_id,
+            "id": event_id,
             "source": SOURCE,
             "type": DEAD_LETTER,
             "time": stamp(now),
             "datacontenttype": "application/json",
             "data": {
-                "reason": letter.reason,
-                "error": letter.error,
+                "reason": dead_letter.reason,
+                "error": dead_letter.error,
                 "channel": message.channel,
                 "position": message.position,
                 "deliveries": message.deliveries,
@@ -119,7 +119,7 @@ def dead_letter_message(letter: DeadLetter, now: int) -> Outgoing:
             },
         }
     )
-    return Outgoing(DEAD_LETTER_CHANNEL, body, letter_id, letter_id)
+    return Outgoing(DEAD_LETTER_CHANNEL, body, event_id, event_id)
 
 
 def report_event(
@@ -133,7 +133,7 @@ def report_event(
     group: str | None = None,
     retract: bool = False,
 ) -> bytes:
-    """The event of a report or, with `retract`, of its retraction, as a producer sends it."""
+    """Return the event of a report or, with `retract`, of its retraction, as a producer sends it."""
     data: dict[str, Any] = {"image_id": image_id, "reporter_id": reporter_id}
     if not retract:
         data |= {"reason": reason} if reason else {}
@@ -154,7 +154,7 @@ def report_event(
 def review_event(
     *, event_id: str, source: str, time: int, image_id: str, upheld: bool, moderator_id: str | None = None
 ) -> bytes:
-    """The event of a moderator's verdict, as a producer sends it."""
+    """Return the event of a moderator's verdict, as a producer sends it."""
     data = {"image_id": image_id, "verdict": UPHELD if upheld else CLEARED}
     if moderator_id is not None:
         data["moderator_id"] = moderator_id

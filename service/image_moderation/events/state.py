@@ -1,30 +1,32 @@
-"""An image's state, published again for a consumer that lost events."""
+"""Renders an image's state again, for consumers that lost events."""
 
 from uuid import uuid5
 
 from pydantic_core import to_json
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.decision import Action, State, Trigger
 from image_moderation.domain.message import Outgoing
-from image_moderation.events.models import BLOCKED, BLOCKED_CHANNEL, SOURCE, UNBLOCKED, UNBLOCKED_CHANNEL
+from image_moderation.events.models import DECISION_TYPES, SOURCE
 from image_moderation.events.render import NAMESPACE, stamp
 
 
 def state_message(image_id: str, case: Case, policy_hash: str, published_at: int) -> Outgoing:
-    """Return the event that says what state a decided image is in.
+    """Return the event that states whether a decided image is blocked.
 
     It has the `revision`, `decided_at` and `trigger` of the latest decision, so a consumer that knows it or a
-    later one ignores the event. What is no longer kept is left out. An image whose latest decision asked for
-    a review is open, so that event is an `unblocked` one. The id is of the decision and of `published_at`
-    (milliseconds): repeating with the same time gives the same id and bytes.
+    later one ignores the event. Facts that are no longer stored are left out. An image whose latest decision
+    asked for a review is open, so its event is `image.unblocked`. The id depends on the decision and on
+    `published_at` (milliseconds): a repetition with the same time gives the same id and bytes.
+
+    Raises:
+        ValueError: the image was never decided.
     """
     if not case.revision:
         raise ValueError("the image was never decided")
-    blocked = case.state is State.BLOCKED
-    channel, event_type = (BLOCKED_CHANNEL, BLOCKED) if blocked else (UNBLOCKED_CHANNEL, UNBLOCKED)
+    event_type = DECISION_TYPES[Action.BLOCK if case.state is State.BLOCKED else Action.UNBLOCK]
     decided_at = stamp(case.decided_at)
-    name = f"{image_id}\n{decided_at}\n{case.revision}\n{event_type}\n{stamp(published_at)}"
+    name = f"{image_id}\n{decided_at}\n{case.revision}\n{event_type.name}\n{stamp(published_at)}"
     event_id = str(uuid5(NAMESPACE, name))
     trigger = case.trigger or Trigger.THRESHOLD
     body = to_json(
@@ -32,7 +34,7 @@ def state_message(image_id: str, case: Case, policy_hash: str, published_at: int
             "specversion": "1.0",
             "id": event_id,
             "source": SOURCE,
-            "type": event_type,
+            "type": event_type.name,
             "subject": image_id,
             "time": decided_at,
             "datacontenttype": "application/json",
@@ -47,4 +49,4 @@ def state_message(image_id: str, case: Case, policy_hash: str, published_at: int
             },
         }
     )
-    return Outgoing(channel, body, event_id, image_id)
+    return Outgoing(event_type.channel, body, event_id, image_id)

@@ -1,1 +1,1 @@
-"""From a batch of raw messages to acked: parse, park, store, publish, ack."""
+"""Takes a batch of raw messages from parsing to its ack: parse, park, store, ack, publish."""

@@ -1,4 +1,4 @@
-"""The way of one batch. A message is acked only once its effect, or its dead letter, is durable."""
+"""Processes one batch. A message is acked only once its effect, or its dead letter, is durable."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts while a server is away."""
 
 ONE_BY_ONE_AFTER = 3
-"""Deliveries after which a message is worked on alone, so that it can't take a batch down with it."""
+"""Deliveries after which a message is processed alone, so that it can't make a whole batch fail."""
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Works on batches; any number of them at once."""
+    """Processes batches; any number of them at once."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class Intake:
         self._pause = pause
 
     async def process(self, messages: Sequence[RawMessage]) -> None:
-        """Take a batch of one channel through to its ack and the publication of what it decided.
+        """Process a batch of one channel: store it, ack it, publish its decisions.
 
-        While the store or the broker is away this waits and repeats, and so pauses whoever reads;
-        cancelling leaves the batch unacked.
+        While the store or the broker is away this waits and repeats, and so pauses the reader. Cancelling
+        leaves the batch unacked.
         """
         if len(messages) > 1 and any(message.deliveries > ONE_BY_ONE_AFTER for message in messages):
             for message in messages:
@@ -83,7 +83,7 @@ class Intake:
         self._metrics.batch(len(messages))
 
     async def tick(self, ticks: Sequence[Tick]) -> None:
-        """Look again at cases whose withheld block is due, and publish what that decides."""
+        """Evaluate again the cases whose withheld block is due, and publish the decisions."""
         applied = await self._until_available(
             "apply", lambda attempt: self._store.apply(ticks, retried=attempt > 1)
         )
@@ -92,7 +92,7 @@ class Intake:
     async def _publish(self, applied: Applied) -> None:
         if applied.entries:
             await self._until_available("publish", lambda _: self._outbox.publish(applied.entries))
-        # Nothing else will come of what shadow mode would have decided.
+        # Decisions of shadow mode are counted and logged, and nothing else.
         for decision in applied.shadow:
             self._metrics.decision(decision.action, decision.trigger, "shadow")
             log.info(
@@ -117,7 +117,7 @@ class Intake:
             except Malformed as malformed:
                 dead_letters.append(DeadLetter(message, malformed.reason, str(malformed)))
             except Exception as error:
-                # One message must never fail its batch, whatever the parser missed.
+                # One message must never fail its batch, whatever fault the parser has.
                 log.exception("parser_failed", channel=message.channel, position=message.position)
                 why = f"the parser failed: {type(error).__name__}"
                 dead_letters.append(DeadLetter(message, DeadLetterReason.INVALID, why))

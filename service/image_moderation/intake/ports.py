@@ -9,10 +9,10 @@ from image_moderation.domain.report import Report, Tick, Verdict
 
 
 class Source(Protocol):
-    """Where messages come from and malformed ones go."""
+    """The broker: messages come from it, and dead letters go to it."""
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
-        """Tell the broker that these messages, all of one channel, are done with. Repeating is safe.
+        """Ack messages, all of one channel. Repeating is safe.
 
         Raises:
             BrokerUnavailable: some may not be acked.
@@ -29,14 +29,14 @@ class Source(Protocol):
 
 
 class Store(Protocol):
-    """Where reports and verdicts become decisions."""
+    """The store: turns reports and verdicts into decisions."""
 
     async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
         """Apply a batch to its cases, and put the decisions into the outbox, atomically for each partition.
 
-        Idempotent: an event that was applied before changes nothing. With `retried` the batch may
-        have been applied before, and the result also holds what its partitions have decided and not
-        settled, so that a decision whose reply was lost is published without waiting for a sweep.
+        Idempotent: an event that was applied before changes nothing. With `retried` the batch may have been
+        applied before; the result then also holds the unsettled decisions of its partitions, so that a
+        decision whose reply was lost is published without waiting for a sweep.
 
         Raises:
             StoreUnavailable: any part may have been applied; repeat with `retried`.
@@ -44,7 +44,7 @@ class Store(Protocol):
 
 
 class Outbox(Protocol):
-    """Where decisions leave."""
+    """The outbox: publishes decisions."""
 
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         """Publish decisions and settle them, in order for each image. Repeating is safe.
@@ -58,19 +58,19 @@ class Metrics(Protocol):
     """Metrics of the intake. Called once a batch, never once a report."""
 
     def reports(self, outcomes: Mapping[str, int]) -> None:
-        """How many reports had which outcome."""
+        """Count reports by outcome."""
 
     def verdicts(self, outcomes: Mapping[str, int]) -> None:
-        """How many verdicts had which outcome."""
+        """Count verdicts by outcome."""
 
     def decision(self, action: str, trigger: str, mode: str) -> None:
-        """One decision was taken in a mode that publishes none."""
+        """Count a decision of shadow mode, which publishes none."""
 
     def dead_letter(self, reason: DeadLetterReason) -> None:
-        """One message became a dead letter."""
+        """Count one dead letter."""
 
     def batch(self, size: int) -> None:
-        """A batch was finished; `size` counts messages."""
+        """Observe a finished batch of `size` messages."""
 
     def report_age(self, seconds: float) -> None:
-        """Age of the batch's oldest report when it was finished."""
+        """Observe the age of a batch's oldest report when the batch is finished."""

@@ -1,4 +1,4 @@
-"""Finds the service's variables in an environment. Knows their names, not what they take."""
+"""Finds the service's variables in an environment: their names, not the rules of their values."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(
 
 
 class SettingsError(Exception):
-    """The environment can't be used. `str` is one line a variable: what it got, what it takes, no secret."""
+    """The environment can't be used. `str` has a line for each variable at fault, and no secret."""
 
     def __init__(self, lines: Collection[str]) -> None:
         super().__init__("\n".join(lines))
@@ -21,13 +21,13 @@ class SettingsError(Exception):
 
 @dataclass
 class Found:
-    """What an environment holds for the service, by field."""
+    """The values that an environment sets, by field."""
 
     values: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    """How to name a field's variable to a person, where its value came from a file."""
+    """The variable's name in errors, for fields whose value came from a file."""
     errors: dict[str, str] = field(default_factory=dict)
-    """The line about a field that has no usable value, or about an unknown variable."""
+    """The line about each field without a usable value, and about each unknown variable."""
 
     def name(self, field_name: str) -> str:
         return self.names.get(field_name, variable(field_name))
@@ -41,8 +41,8 @@ def variable(field_name: str) -> str:
 def find(environ: Mapping[str, str], fields: Collection[str], secrets: Collection[str]) -> Found:
     """Return the values that `environ` sets for `fields`; those of `secrets` may be in files.
 
-    `off` and empty mean unset. Names count to the letter: another case is an unknown variable, since
-    to ignore it would be to ignore the operator.
+    `off` and empty mean unset. Names are case-sensitive: a name in another case is an unknown variable,
+    because ignoring it would hide a mistake.
     """
     found = Found()
     known = {variable(name) for name in fields} | {variable(name) + _FILE for name in secrets}
@@ -54,10 +54,10 @@ def find(environ: Mapping[str, str], fields: Collection[str], secrets: Collectio
         path = _unless_off(environ, variable(name) + _FILE) if name in secrets else None
         if value is not None and path is not None:
             found.errors[name] = (
-                f"{variable(name)}: got both it and {variable(name)}_FILE; takes one of the two"
+                f"{variable(name)}: is set together with {variable(name)}_FILE; takes one of the two"
             )
         elif value is not None:
-            # A secret is taken as it is: its spaces may be meant.
+            # A secret is not stripped: spaces may belong to it.
             found.values[name] = value if name in secrets else value.strip()
         elif path is not None:
             _read(found, name, path)
@@ -70,8 +70,8 @@ def _unless_off(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def _read(found: Found, name: str, path: str) -> None:
-    """Take a secret from a file, without the newline that editors put at its end."""
-    # Whoever puts the secret itself here by mistake must not find it in a log.
+    """Read a secret from a file, without the newline that editors put at its end."""
+    # The value may be the secret itself, put here by mistake; a log must not show it.
     shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
     takes = "takes the path of a file that holds the value"
     try:
@@ -98,4 +98,4 @@ def _hint(name: str, known: Collection[str]) -> str:
         return f"; did you mean {bare[close[0]]}?"
     if _SERVICE_LINK.fullmatch(name):
         return " (it looks like a Kubernetes service link: set enableServiceLinks: false)"
-    return "; this version has none of that name"
+    return "; this version has no variable of that name"

@@ -1,4 +1,4 @@
-"""What each variable takes. Fields stand in the order of the configuration table."""
+"""The settings: one field for each variable, in the order of the configuration table."""
 
 import os
 import re
@@ -21,7 +21,7 @@ LogFormat: TypeAlias = Literal["json", "console"]
 Mode: TypeAlias = Literal["live", "shadow"]
 
 KEY_BYTES = (16, 64)
-"""A key shorter than this can be guessed; BLAKE2b takes no longer one."""
+"""Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
 
 
 def _whole(default: int | None, low: int, high: int, note: str = "") -> Any:
@@ -60,13 +60,13 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _reasons(text: object) -> object:
-    """A list with commas, each reason once; spaces around them are nobody's meaning."""
+    """Split at commas, strip spaces, drop repeats."""
     if not isinstance(text, str):
         return text
     reasons = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for reason in reasons:
         if not re.fullmatch(REASON_PATTERN, reason):
-            raise ValueError(f"{reason[:80]!a} is no reason that a report can have")
+            raise ValueError(f"{reason[:80]!a} is not a reason that a report can have")
     return reasons
 
 
@@ -87,7 +87,7 @@ _NAME_TAKES = "1 to 128 printable ASCII characters without spaces"
 class Settings(BaseSettings):
     """The effective configuration. `load` makes one from an environment.
 
-    A field's description says what its variable takes, as the errors do.
+    A field's description is what its variable takes; errors quote it.
     """
 
     model_config = SettingsConfigDict(
@@ -148,22 +148,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The environment is handed to `load`; the library's own source would overlook a mistyped name.
+        # `load` reads the environment itself, because the library's source would overlook a mistyped name.
         return (init_settings,)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, *, embedded_url: str | None = None) -> Self:
         """Return the settings of `environ` (default: this process's).
 
-        With `embedded_url` the broker is the one this process starts itself, and a MODERATION_BROKER_URL
-        beside it is a contradiction. Raises SettingsError, with a line for each variable at fault.
+        `embedded_url` is the URL of the broker that this process starts itself; MODERATION_BROKER_URL must
+        then be unset.
+
+        Raises:
+            SettingsError: with a line for each variable at fault.
         """
         found = find(os.environ if environ is None else environ, cls.model_fields, SECRETS)
         if embedded_url is not None:
             if "broker_url" in found.values or "broker_url" in found.errors:
                 found.errors["broker_url"] = (
-                    f"{variable('broker_url')}: got a URL beside --embedded, "
-                    "which starts a broker of its own; takes one of the two"
+                    f"{variable('broker_url')}: is set together with --embedded, "
+                    "which starts its own broker; takes one of the two"
                 )
             found.values["broker_url"] = embedded_url
         settings: Self | None = None
@@ -183,10 +186,10 @@ class Settings(BaseSettings):
         return settings
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
-        """Give the line about each field that makes no sense beside another."""
+        """Yield each field that contradicts another, with its line."""
         broker = scheme_of(self.broker_address)
         if self.store_url is None and not broker.store:
-            line = f"got nothing, while the broker ({broker.name}://) can't keep cases"
+            line = f"got nothing, but the broker ({broker.name}://) can't be the store"
             takes = type(self).model_fields["store_url"].description
             yield "store_url", f"{variable('store_url')}: {line}; takes {takes}"
         threshold, reasons = variable("review_threshold"), variable("urgent_reasons")
@@ -195,8 +198,8 @@ class Settings(BaseSettings):
             line = f"got {self.review_threshold}, which is not below {blocks}; takes fewer, or off"
             yield "review_threshold", f"{threshold}: {line}"
         if self.review_grace is not None and self.review_threshold is None and not self.urgent_reasons:
-            line = f"got {format_duration(self.review_grace)}, while nothing asks for a review"
-            takes = f"takes {threshold} or {reasons} beside it, or off"
+            line = f"got {format_duration(self.review_grace)}, but no setting asks for a review"
+            takes = f"set {threshold} or {reasons} too, or this one off"
             yield "review_grace", f"{variable('review_grace')}: {line}; {takes}"
 
     @property
@@ -211,16 +214,16 @@ class Settings(BaseSettings):
 
     @property
     def store_is_broker(self) -> bool:
-        """True where one Redis is both, so that publishing and settling can be one step."""
+        """True if one Redis is both, so that publishing and settling can be one step."""
         return self.store_address == self.broker_address
 
     @property
     def reporter_key_bytes(self) -> bytes | None:
-        """The configured key of the reporter digest, 16 to 64 bytes; None where the store keeps one."""
+        """The configured key of the reporter digest, 16 to 64 bytes; None if the store keeps one."""
         return None if self.reporter_key is None else self.reporter_key.get_secret_value().encode()
 
     def effective(self) -> dict[str, str | int | None]:
-        """Return every variable's value as it may be written, secrets masked; None is unset."""
+        """Return every variable's value as the environment takes it, secrets masked; None is unset."""
         shown: dict[str, str | int | None] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -238,7 +241,7 @@ SECRETS = ("broker_url", "store_url", "reporter_key")
 
 
 def _line(found: Found, name: str, why: object) -> str:
-    """Return the line about a field whose value can't be used; `why` is the error of our own parser."""
+    """Return the line about a field whose value can't be used; `why` is the error of a parser in `values`."""
     value = found.values.get(name)
     if value is None:
         got = "nothing"

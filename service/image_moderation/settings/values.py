@@ -1,6 +1,6 @@
 """Values as people write them in an environment: durations and server addresses.
 
-No error of this module holds the value it is about, so that it can be printed for a secret too.
+No error of this module contains the value, so errors about secrets may be printed too.
 """
 
 import re
@@ -31,7 +31,10 @@ _URL = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?")
 def parse_duration(text: object) -> timedelta:
     """Return the duration that `text` names: `30d`, `12h`, `15m`, `90s`, `500ms` or ISO 8601 (`PT1.5S`).
 
-    A `timedelta` passes as it is. Raises ValueError for anything else.
+    A `timedelta` is returned as it is.
+
+    Raises:
+        ValueError: `text` is neither.
     """
     if isinstance(text, timedelta):
         return text
@@ -44,7 +47,7 @@ def parse_duration(text: object) -> timedelta:
             weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
             return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise ValueError("longer than any calendar") from None
+        raise ValueError("too long") from None
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise ValueError("without a unit")
     raise ValueError("not a duration")
@@ -56,7 +59,7 @@ def milliseconds(duration: timedelta) -> int:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return `duration` as it may be written in the environment, in the largest unit that is exact: `30d`."""
+    """Return `duration` in the form that the environment takes, in the largest unit that is exact: `30d`."""
     for name, unit in _UNITS.items():
         if duration >= unit and not duration % unit:
             return f"{duration // unit}{name}"
@@ -64,10 +67,13 @@ def format_duration(duration: timedelta) -> str:
 
 
 def check_address(url: str, schemes: Collection[str]) -> None:
-    """Raise ValueError unless `url` is an address of one of `schemes` that a client can use.
+    """Check that `url` is an address of one of `schemes` that a client can use.
 
     Strict about every part: otherwise a password with an unescaped `/`, `?`, `#` or `@` would end up in a
     part that is printed.
+
+    Raises:
+        ValueError: it is not.
     """
     match = _URL.fullmatch(url)
     if match is None and "://" not in url:
@@ -103,10 +109,10 @@ def _check_hosts(text: str, hosts: Hosts) -> None:
 
 
 def mask_address(url: str) -> str:
-    """Return a checked `url` without its secrets: scheme, user, hosts and path stay.
+    """Return a checked `url` with its secrets masked: scheme, user, hosts and path stay.
 
-    A user without a password is masked as well (it may be a token), and so is the whole query, where
-    redis-py takes a password too.
+    A user without a password is masked too, because it may be a token. So is the whole query, where redis-py
+    also takes a password.
     """
     match = _URL.fullmatch(url)
     if match is None:

@@ -1,4 +1,4 @@
-"""Readiness: what each loop last said about itself. Imports nothing of the project."""
+"""Readiness: the last result of each check of `/readyz`. Imports nothing of the project."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -20,25 +20,26 @@ class Report(TypedDict):
     status: str
     """`ok` or `unavailable`."""
     checks: dict[str, str]
-    """By check: `ok`, or one short line why not."""
+    """By check: `ok`, or one line with the reason."""
 
 
 class Health:
-    """Named checks, each set by the loop that knows. All start unavailable, until their loop has said ok."""
+    """Named checks. A loop sets each; all start unavailable."""
 
     def __init__(
         self, checks: Iterable[str] = CHECKS, on_ready: Callable[[bool], None] = lambda _: None
     ) -> None:
-        """`on_ready` is called with the readiness at once and whenever it changes."""
+        """`on_ready` is called with the readiness, at once and whenever it changes."""
         self._checks = dict.fromkeys(checks, STARTING)
         self._on_ready = on_ready
         self._was_ready = self.ready
         on_ready(self._was_ready)
 
     def set(self, name: str, ok: bool, why: str = "") -> None:
-        """Say that the check `name` is ok, or why not. May be called at every tick: a change is logged once.
+        """Set the check `name` to ok or to the reason `why`. May be called often: only a change is logged.
 
-        Raises KeyError for a name that is no check.
+        Raises:
+            KeyError: there is no such check.
         """
         before = self._checks[name]
         after = OK if ok else _short(why)
@@ -46,7 +47,7 @@ class Health:
         if ok and before != OK:
             log.info("check_ok", check=name)
         elif not ok and before in (OK, STARTING) and after != STARTING:
-            # Not at each new wording of the same outage: some reasons hold a number.
+            # Not at each new text of the same outage: some reasons contain a number.
             log.warning("check_failed", check=name, error=after)
         if self.ready != self._was_ready:
             self._was_ready = self.ready
@@ -66,11 +67,11 @@ class Health:
         return all(state == OK for state in self._checks.values())
 
     def report(self) -> Report:
-        """Return what /readyz answers."""
+        """Return the body of /readyz."""
         return {"status": OK if self.ready else "unavailable", "checks": dict(self._checks)}
 
 
 def _short(why: str) -> str:
-    """Return a reason fit to be shown to anybody: one line, no credentials; never `ok`."""
+    """Return a reason that anybody may read: one line, without credentials, never `ok`."""
     line = _CREDENTIALS.sub("://***@", " ".join(why.split()))[:200]
     return line if line and line != OK else "unavailable"

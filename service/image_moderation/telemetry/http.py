@@ -1,6 +1,6 @@
-"""The HTTP side: a plain ASGI application for probes, scrapers and readers of the API document.
+"""The HTTP endpoints: a plain ASGI application for probes, scrapers and readers of the API document.
 
-Knows no framework. Paths are exact, answers are never cached.
+Paths are exact; answers are never cached.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Logging: structlog and the standard library's loggers through one chain, to standard error.
 
-Standard output stays with the command line. Payloads are never logged: tracebacks come without their
-frames' variables, which would hold them.
+Standard output is for the results of commands. Payloads are never logged: tracebacks are without their
+frames' variables, which would contain them.
 """
 
 import logging
@@ -28,9 +28,9 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     """Route every log line of this process to `stream` (default: standard error). May be called again.
 
     `level` is `debug` to `critical`; `format` is `json` (a line each), `console`, or None: console where
-    `stream` is a terminal, else JSON. FastStream and uvicorn bring handlers of their own, so call it
-    after they were imported; give FastStream's broker and app `logging.getLogger("faststream")`, or they
-    add one at their start.
+    `stream` is a terminal, else JSON. FastStream and uvicorn add handlers when they are imported; this
+    removes those that are there, so call it after the imports. Give FastStream's brokers
+    `logging.getLogger("faststream")`, or they add a handler at their start.
     """
     stream = stream or sys.stderr
     console = format == "console" or (format is None and stream.isatty())
@@ -42,13 +42,13 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
         _flatten,
     ]
     render = _console(stream) if console else _json()
-    # Straight to the stream: by way of the standard library a line costs several times as much, and
-    # at full load there are thousands of decisions a second.
+    # Straight to the stream: through the standard library a line costs several times as much, and at full
+    # load there are thousands of decisions a second.
     structlog.configure(
         processors=[*shared, *render],
         logger_factory=lambda *names: _StreamLogger(stream, *names),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # A module's logger is made at import, before this; caching would freeze what it was made with.
+        # A module's logger is made at import, before this call; a cached one would keep the defaults.
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
@@ -90,7 +90,7 @@ def _dumps(event: EventDict, **_: object) -> str:
 
 
 def _console(stream: TextIO) -> list[Processor]:
-    # The renderer's own default is Rich's traceback, which prints the frames' variables.
+    # The renderer's default is Rich's traceback, which prints the frames' variables.
     return [
         structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -99,12 +99,12 @@ def _console(stream: TextIO) -> list[Processor]:
 
 
 def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Lift what FastStream puts into `extra` beside the event; a name that is taken stays."""
+    """Move the fields that FastStream puts into `extra` to the top level, unless a name is taken."""
     extra = event.pop("extra", None)
     if isinstance(extra, Mapping):
         for name, value in extra.items():
             event.setdefault(name, value)
     elif extra is not None:
         event["extra"] = extra
-    event.pop("color_message", None)  # uvicorn's message once more, with escape codes
+    event.pop("color_message", None)  # uvicorn's message again, with escape codes
     return event

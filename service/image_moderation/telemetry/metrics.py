@@ -1,7 +1,7 @@
 """Every metric of the service, in a registry of its own. Imports only domain.
 
-Nothing here takes an image, a reporter or free text for a label. Every series whose labels are known
-beforehand starts at 0, so that `rate()` sees its first increment.
+No label is an image, a reporter or free text. Every series whose labels are known beforehand starts at 0, so
+that `rate()` sees its first increment.
 """
 
 import platform
@@ -28,10 +28,10 @@ DEAD_LETTER = "dead_letter"
 """The outcome of a message that never became a report."""
 MODES = ("live", "shadow")
 VERDICTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.STALE, Outcome.DUPLICATE)
-"""What may become of a verdict."""
+"""Outcomes that a verdict may have."""
 NOT_OF_REPORTS = (Outcome.UPHELD, Outcome.CLEARED, Outcome.TICKED)
 """Outcomes that no report has."""
-BROUGHT_ABOUT = (
+DECISIONS = (
     (Action.BLOCK, Trigger.THRESHOLD),
     (Action.BLOCK, Trigger.MODERATOR),
     (Action.UNBLOCK, Trigger.MODERATOR),
@@ -39,9 +39,9 @@ BROUGHT_ABOUT = (
     (Action.REQUEST_REVIEW, Trigger.URGENT_REASON),
     (Action.REQUEST_REVIEW, Trigger.BREAKER),
 )
-"""What can bring about what, so that no series is shown that never moves."""
+"""The actions with the triggers that each may have, so that no series is shown that never moves."""
 FLOOD_WINDOW = 1_000
-"""Messages over which a flood of malformed ones is judged."""
+"""A flood of malformed messages is measured over this many."""
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -52,24 +52,22 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
 class Metrics:
-    """What the rooms tell the operator. The rooms name the methods they call in Protocols of their own.
+    """The metrics that the rooms set, by the methods of their own Protocols.
 
-    `registry` is open to metrics of others, such as FastStream's middleware.
+    `registry` takes other metrics too, such as those of FastStream's middleware.
     """
 
     def __init__(self, *, version: str, block_threshold: int) -> None:
-        # The library's one global switch; `_created` series would double what a scrape costs.
+        # A global switch of the library: `_created` series would double the size of a scrape.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._flood = _Flood()
 
-        reports = self._counter(
-            "reports", "Messages that were dealt with, by what became of them.", "outcome"
-        )
+        reports = self._counter("reports", "Messages that were processed, by outcome.", "outcome")
         outcomes = (*(name for name in Outcome if name not in NOT_OF_REPORTS), DEAD_LETTER)
         self._reports = {name: reports.labels(name) for name in outcomes}
-        verdicts = self._counter("verdicts", "Moderators' verdicts, by what became of them.", "outcome")
+        verdicts = self._counter("verdicts", "Moderators' verdicts, by outcome.", "outcome")
         self._verdicts: dict[str, Counter] = {name: verdicts.labels(name) for name in VERDICTS}
         dead_letters = self._counter("dead_letters", "Messages parked as dead letters, by reason.", "reason")
         self._dead_letters = {name: dead_letters.labels(name) for name in DeadLetterReason}
@@ -80,12 +78,13 @@ class Metrics:
             "trigger",
             "mode",
         )
-        for action, trigger in BROUGHT_ABOUT:
+        for action, trigger in DECISIONS:
             for mode in MODES:
                 self._decisions.labels(action, trigger, mode)
 
         self._unroutable = self._counter(
-            "unroutable", "Times that the broker knew nobody to give a decision to; it stays in the outbox."
+            "unroutable",
+            "Attempts to publish a decision that the broker could route nowhere; it stays in the outbox.",
         )
         self._report_age = self._histogram(
             "report_age_seconds",
@@ -112,7 +111,7 @@ class Metrics:
             "breaker_open", "1 while the last hour has had as many automatic blocks as it may have."
         )
         self._lag = self._gauge(
-            "intake_lag", "Messages not yet delivered to this group; NaN where the broker can't tell."
+            "intake_lag", "Messages not yet delivered to this group; NaN if the broker doesn't know."
         )
         self._pending = self._gauge("intake_pending", "Messages delivered to this group and not yet acked.")
         self._pending_age = self._gauge(
@@ -172,18 +171,18 @@ class Metrics:
         self._unroutable.inc()
 
     def outbox(self, pending: int, oldest_age: float) -> None:
-        """Set what the outbox holds: decisions, and the age of the oldest in seconds (0 for none)."""
+        """Set the number of decisions in the outbox, and the age of the oldest in seconds (0 for none)."""
         self._outbox_pending.set(pending)
         self._outbox_age.set(oldest_age)
 
     def intake(self, lag: int | None, pending: int, oldest_pending_age: float) -> None:
-        """Set what waits at the broker: messages, and seconds. A `lag` of None: the broker can't tell."""
+        """Set how many messages wait at the broker, and the oldest age in seconds; `lag` None is unknown."""
         self._lag.set(float("nan") if lag is None else lag)
         self._pending.set(pending)
         self._pending_age.set(oldest_pending_age)
 
     def review_age(self, seconds: float) -> None:
-        """Set how long the oldest request for a review has been waiting for a verdict (0 for none)."""
+        """Set the seconds that the oldest request for a review has waited for a verdict (0 for none)."""
         self._review_age.set(seconds)
 
     def breaker(self, is_open: bool) -> None:
@@ -210,10 +209,11 @@ class Metrics:
 
 
 class _Flood:
-    """The last FLOOD_WINDOW messages as runs of good and malformed ones: no cost a good message.
+    """The last FLOOD_WINDOW messages as runs of good and of malformed ones, so that a good message costs
+    nothing.
 
-    Messages stand in the order they are told, which within one batch need not be the broker's; it
-    shows only where a batch is larger than the window.
+    Within one batch the order of the calls is not the broker's. That matters only if a batch is larger than
+    the window.
     """
 
     def __init__(self) -> None:
@@ -222,7 +222,7 @@ class _Flood:
         self._malformed = 0
 
     def add(self, count: int, *, malformed: bool) -> bool:
-        """Take in `count` messages of one kind; return whether more than half of the window is malformed."""
+        """Add `count` messages of one kind; return whether more than half of the window is malformed."""
         if self._runs and self._runs[-1][1] is malformed:
             self._runs[-1] = (self._runs[-1][0] + count, malformed)
         else:

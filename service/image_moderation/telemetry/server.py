@@ -1,4 +1,4 @@
-"""uvicorn inside the service's own event loop: it handles no signal and ends no process."""
+"""uvicorn in the service's own event loop, without its signal handlers and without its `sys.exit`."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ import uvicorn
 from image_moderation.telemetry.http import App
 
 _DRAIN_SECONDS = 2
-"""A scraper that reads slowly must not use up the time to drain."""
+"""Seconds; a slow scraper must not use up the shutdown timeout."""
 
 log = structlog.get_logger(__name__)
 
 
 class HttpServer:
-    """Serves one ASGI application on one address, from `start` to `stop`. Not to be started again."""
+    """Serves one ASGI application on one address, from `start` to `stop`; can't be started twice."""
 
     def __init__(self, app: App, host: str, port: int) -> None:
-        """`port` 0 takes a free one."""
+        """Port 0 takes a free port."""
         self.host = host
         self.port = port
-        """The real port once `start` has returned."""
+        """Once `start` has returned, the real port."""
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -41,7 +41,11 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen, and return once requests are answered. Raises OSError if the address can't be bound."""
+        """Listen, and return once requests are answered.
+
+        Raises:
+            OSError: the address can't be bound.
+        """
         listener = await _bind(self.host, self.port)
         self.port = listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
@@ -55,7 +59,7 @@ class HttpServer:
         log.info("http_started", url=f"http://{host}:{self.port}")
 
     async def stop(self) -> None:
-        """Answer what is in hand, for two seconds at most, and close. Harmless when not started or twice."""
+        """Finish open requests, for two seconds at most, and close. Repeating is safe."""
         if self._task is not None:
             self._server.should_exit = True
             await self._task
@@ -72,12 +76,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the application: SIGTERM drains the intake before this server stops."""
+        """Take no signals: on SIGTERM the service drains the intake before it stops this server."""
         yield
 
 
 async def _bind(host: str, port: int) -> socket.socket:
-    """Bound here, because uvicorn answers a failure with `sys.exit`."""
+    """Bind the address here, because uvicorn calls `sys.exit` if it can't."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, _, _, _, address = found[0]
     both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
