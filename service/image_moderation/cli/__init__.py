@@ -1,4 +1,4 @@
-"""The command line: one module a command, joined here."""
+"""The command line: one module for each command, joined in `main`."""
 
 from image_moderation.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`blocked`: what is blocked now."""
+"""`blocked`: lists the images that are blocked now."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ from typing import Any
 
 from image_moderation.cli.explanation import time_of
 from image_moderation.cli.output import Json, note, say, table
-from image_moderation.cli.scanning import looking, report_unreadable
+from image_moderation.cli.scanning import report_unreadable, scan_progress
 from image_moderation.cli.since import Since, parse_since
 from image_moderation.domain.case import Case
 from image_moderation.settings import Settings
@@ -18,7 +18,7 @@ _COLUMNS = ("image", "revision", "decided at", "trigger")
 def blocked(since: Since = None, as_json: Json = False) -> None:
     """List the images that are blocked, oldest decision first; with --json a line each, in no order.
 
-    By which settings each was decided is not kept; `inspect` says what else is known of one.
+    The settings behind each decision are not stored; `inspect` shows the other facts about an image.
     """
     decided_since = parse_since(since, clock())
     found = asyncio.run(_blocked(Settings.load(), decided_since, as_json=as_json))
@@ -32,10 +32,10 @@ def blocked(since: Since = None, as_json: Json = False) -> None:
 
 
 async def _blocked(settings: Settings, since: int | None, *, as_json: bool) -> list[tuple[str, Case]]:
-    """What the table needs; lines of JSON are said as they come, however many there are."""
+    """Return the rows of the table; with `as_json` print each line as it comes, and return none."""
     found: list[tuple[str, Case]] = []
     async with case_scan(settings) as cases:
-        with looking() as show:
+        with scan_progress() as show:
             async for image, case in cases.blocked(since, show):
                 if as_json:
                     say(json.dumps(_facts(image, case)))

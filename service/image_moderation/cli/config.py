@@ -1,11 +1,11 @@
-"""`config`: the effective configuration."""
+"""`config`: prints the effective configuration."""
 
 from image_moderation.cli.output import Json, plain, say, say_json
 from image_moderation.settings import Settings
 
 
 def config(as_json: Json = False) -> None:
-    """Print the effective configuration, a variable a line, secrets masked. `off` is unset."""
+    """Print the effective configuration, one variable a line, secrets masked. `off` means unset."""
     effective = Settings.load().effective()
     if as_json:
         say_json(effective)

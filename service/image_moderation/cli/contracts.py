@@ -1,4 +1,4 @@
-"""`contracts`: whether the contract files still fit the code."""
+"""`contracts`: checks or writes the generated files of the contract."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,17 +9,17 @@ from image_moderation.cli.output import Failed, Json, note, plain, say_json
 
 
 def contracts(
-    write: Annotated[bool, typer.Option("--write", help="Write the files anew instead of checking.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the files instead of checking them.")] = False,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Where they lie.", file_okay=False)
+        Path, typer.Option("--dir", metavar="DIR", help="The folder of the files.", file_okay=False)
     ] = Path("contracts"),
     as_json: Json = False,
 ) -> None:
-    """Check that the AsyncAPI document, schemas and examples are what the code would write.
+    """Check that the AsyncAPI document and the schemas are what the code writes.
 
     Exits 1 with a line for each file that differs.
     """
-    # It brings the generators, which nothing else needs.
+    # Imports the generators, which no other command needs.
     from image_moderation.contracts.files import drift  # noqa: PLC0415
     from image_moderation.contracts.files import write as write_files  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A case in words. Pure: the facts come from the store."""
+"""Explains a case in words. Pure functions; the facts come from the store."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ time_of = stamp
 
 
 def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy, now: int) -> list[str]:
-    """Return why the image is or isn't blocked, a sentence or two a line. `now` is in milliseconds."""
+    """Return lines that say why the image is or isn't blocked. `now` is in milliseconds."""
     if case == Case():
-        lines = [f"{image} is not blocked: no report of it is known, or all has been forgotten."]
+        lines = [f"{image} is not blocked: no report of it is known, or its case was removed."]
     elif case.state is State.BLOCKED:
         by_moderator = case.trigger is Trigger.MODERATOR
-        why = "a moderator upheld it" if by_moderator else "enough people had reported it"
+        why = "a moderator upheld it" if by_moderator else "enough people reported it"
         lines = [
-            f"{image} is blocked since {stamp(case.decided_at)}: {why}.",
-            "Further reports change nothing; who had reported is no longer kept.",
+            f"{image} has been blocked since {stamp(case.decided_at)}: {why}.",
+            "Further reports change nothing; its reporters are no longer stored.",
             *_verdict(case),
         ]
     else:
@@ -29,7 +29,7 @@ def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy,
 
 
 def withheld_until(case: Case, policy: Policy) -> int | None:
-    """Until when the block waits for a moderator, who was asked; None if it doesn't wait for one."""
+    """Return until when the block waits for a moderator's verdict; None if it doesn't wait."""
     asked_at = case.shadow_asked_at if policy.shadow else case.asked_at
     if case.state is State.BLOCKED or not policy.review_grace or not asked_at:
         return None
@@ -37,12 +37,12 @@ def withheld_until(case: Case, policy: Policy) -> int | None:
 
 
 def immune_until(case: Case, now: int) -> int | None:
-    """Until when no report counts, for a moderator cleared the image; None if reports count."""
+    """Return until when no report counts, because a moderator cleared the image; None if reports count."""
     return case.floor if case.verdict == "cleared" and case.floor > now else None
 
 
-def what(case: Case) -> Action:
-    """What the latest decision of a decided case was."""
+def last_action(case: Case) -> Action:
+    """Return the action of a decided case's latest decision."""
     if case.state is State.BLOCKED:
         return Action.BLOCK
     return Action.UNBLOCK if case.trigger is Trigger.MODERATOR else Action.REQUEST_REVIEW
@@ -69,7 +69,7 @@ def _open(image: str, case: Case, policy: Policy, now: int) -> list[str]:
     else:
         would = "would block it"
         if policy.shadow:
-            would = "would block it, were this not shadow mode"
+            would = "would block it outside shadow mode"
         lines = [f"{image} is not blocked: {so_far}, {lacking} more until {stamp(lapses)} {would}."]
     if case.first:
         lines.append(f"Its reports range from {stamp(case.first)} to {stamp(case.last)}.")
@@ -77,7 +77,7 @@ def _open(image: str, case: Case, policy: Policy, now: int) -> list[str]:
 
 
 def _withheld(image: str, so_far: str, case: Case, policy: Policy, now: int) -> list[str]:
-    """Why an image with enough reporters is open all the same."""
+    """Return why an image with enough reporters is still open."""
     if policy.shadow and case.shadow_blocked:
         return [f"{image} is not blocked, though it has {so_far}: shadow mode blocks nothing."]
     but = f"{image} is not blocked yet, though it has {so_far}:"
@@ -87,7 +87,7 @@ def _withheld(image: str, so_far: str, case: Case, policy: Policy, now: int) -> 
     if case.trigger is Trigger.BREAKER and case.asked_at:
         return [
             f"{but} too many images were being blocked, so the breaker held this one back.",
-            "It is blocked at its next counted report, once there is room.",
+            "It is blocked at its next counted report, once the hour's limit allows it.",
         ]
     if until is not None:
         lines = [f"{but} the block waited for a moderator until {stamp(until)}, and is due."]
@@ -107,7 +107,7 @@ def _remarks(case: Case, now: int) -> list[str]:
     if reasons := Counter(record.reason or "" for record in standing):
         lines.append(f"Reasons: {', '.join(f'{name} {count}' for name, count in reasons.most_common())}.")
     if retracted := len(case.records) - len(standing):
-        lines.append(f"Taken back by their reporters: {retracted}.")
+        lines.append(f"Retracted by their reporters: {retracted}.")
     if 0 < case.floor <= now:
         lines.append(f"Reports up to {stamp(case.floor)} do not count.")
     return lines
@@ -147,7 +147,9 @@ def _last_decision(case: Case, waiting: Sequence[Decision]) -> list[str]:
     if case.revision:
         last = next((one for one in waiting if one.revision == case.revision), None)
         where = "has been published" if last is None else "waits in the outbox to be published"
-        did = {Action.BLOCK: "blocked", Action.UNBLOCK: "unblocked"}.get(what(case), "review asked for")
+        did = {Action.BLOCK: "blocked", Action.UNBLOCK: "unblocked"}.get(
+            last_action(case), "review asked for"
+        )
         by = f" by {case.trigger}" if case.trigger else ""
         at = stamp(case.decided_at)
         lines.append(f"Last decision: revision {case.revision}, {did} at {at}{by}; it {where}.")

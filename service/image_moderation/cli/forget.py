@@ -18,10 +18,11 @@ def forget(
     image: Annotated[str, typer.Option("--image", metavar="ID", help="The image's id.")],
     as_json: Json = False,
 ) -> None:
-    """Remove all that is known about one image: who reported it, its state and its verdict. Asks nothing.
+    """Remove everything known about one image: its reporters, its state and its verdict. Asks no
+    confirmation.
 
-    Unblocks nothing: consumers are told nothing, and new reports count from zero. A decision that is not
-    published yet still will be.
+    This unblocks nothing: no event is published, and new reports count from zero. A decision that is not
+    published yet will still be published.
     """
     removed, case, waiting = asyncio.run(_forget(Settings.load(), encodable(image, "--image")))
     if as_json:
@@ -37,9 +38,9 @@ def forget(
     elif removed:
         say(plain(f"{image}: forgotten, {_words(case)}"))
         if case and case.state is State.BLOCKED:
-            note("This unblocks nothing: whoever has blocked the image goes on doing so.")
+            note("This unblocks nothing: consumers that blocked the image keep it blocked.")
     if waiting and not as_json:
-        note(f"Decisions not published yet: {len(waiting)}; they stay in the outbox, and will be.")
+        note(f"Decisions not published yet: {len(waiting)}; they stay in the outbox and will be published.")
     if not removed:
         raise Failed(f"{plain(image)}: nothing is known about it")
 
@@ -56,9 +57,9 @@ async def _forget(settings: Settings, image: str) -> tuple[bool, Case | None, Se
 
 
 def _words(case: Case | None) -> str:
-    """What was removed."""
+    """Return what was removed, in words."""
     if case is None:
-        return "which no version like this one could read"
+        return "though this version could not read its case"
     if case.state is State.BLOCKED:
         return f"which was blocked, revision {case.revision}"
     of = "reporter" if len(case.records) == 1 else "reporters"

@@ -1,4 +1,4 @@
-"""`inspect`: why an image is or isn't blocked."""
+"""`inspect`: explains why an image is or isn't blocked."""
 
 import asyncio
 import struct
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from image_moderation.cli.explanation import explain, immune_until, time_of, what, withheld_until
+from image_moderation.cli.explanation import explain, immune_until, last_action, time_of, withheld_until
 from image_moderation.cli.output import Failed, Json, encodable, plain, say, say_json, table
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Decision, State
@@ -17,15 +17,15 @@ from image_moderation.settings import Settings
 from image_moderation.wiring import clock, policy, reading_store
 
 DIGEST_SHOWN = 8
-"""Hexadecimal digits: enough to tell the reporters of one image apart."""
+"""Hexadecimal digits, enough to distinguish the reporters of one image."""
 
 
 def inspect(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")], as_json: Json = False
 ) -> None:
-    """Say why IMAGE is or isn't blocked, and who reported it, as far as the store knows: by digest.
+    """Explain why IMAGE is or isn't blocked, and list its reporters by their digests.
 
-    Counts against this environment's threshold and window, so give it the service's.
+    Uses the threshold and the window of this environment, so set the variables as the service has them.
     """
     settings = Settings.load()
     case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
@@ -64,7 +64,7 @@ def _reporters(case: Case) -> list[dict[str, str | None]]:
 
 
 def _at(time: int | None) -> str | None:
-    """A time that may not be known."""
+    """Return a time, or None if it is unknown."""
     return time_of(time) if time else None
 
 
@@ -77,7 +77,7 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy, no
         "blocked": case.state is State.BLOCKED,
         "revision": case.revision if decided else None,
         "decided_at": time_of(case.decided_at) if decided else None,
-        "decision": what(case) if decided else None,
+        "decision": last_action(case) if decided else None,
         "trigger": case.trigger,
         "published": all(one.revision != case.revision for one in waiting) if decided else None,
         "waiting_in_outbox": [

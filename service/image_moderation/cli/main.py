@@ -1,4 +1,4 @@
-"""The `image-moderation` command: its subcommands, and how each kind of failure ends."""
+"""The `image-moderation` command: its subcommands, and the exit code of each kind of failure."""
 
 import os
 import sys
@@ -31,11 +31,11 @@ FAILURE, WRONG_CALL, INTERRUPTED = 1, 2, 130
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    # Its tracebacks would show the frames' variables, secrets among them.
+    # Typer's tracebacks would show the frames' variables, and so secrets.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Blocks an image automatically once several people have reported it.",
-    epilog="Configured by MODERATION_* environment variables alone; `image-moderation config` prints them. "
+    epilog="All settings are MODERATION_* environment variables; `image-moderation config` prints them. "
     "Exit codes: 0 done, 1 failed, 2 wrong call or unusable settings.",
 )
 
@@ -100,7 +100,7 @@ def _complain(error: Exception) -> None:
 
 
 def _complain_of_call(error: typer.TyperException) -> None:
-    """One line, where Typer would draw a box; nothing where the help was printed instead."""
+    """Print one line, where Typer would draw a box; print nothing if the help was printed already."""
     message = " ".join(plain(error.format_message()).split())
     if message:
         context: typer.Context | None = getattr(error, "ctx", None)
@@ -114,7 +114,7 @@ def main() -> NoReturn:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has gone; the interpreter must not try again as it ends.
+        # The reader of the pipe has ended; the interpreter must not flush again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or FAILURE
     sys.exit(code)

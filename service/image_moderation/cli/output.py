@@ -1,7 +1,7 @@
-"""How commands speak: results on standard output, everything else on standard error.
+"""The output of commands: results on standard output, everything else on standard error.
 
-Colours, tables and progress bars are for terminals; elsewhere lines are plain, and a table's columns are
-separated by tabs.
+Colours, tables and progress bars are for terminals; elsewhere lines are plain, and tabs separate the columns
+of a table.
 """
 
 import json
@@ -22,35 +22,35 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class WrongCall(Exception):
-    """The command was called in a way that makes no sense: exit 2, one line."""
+    """The arguments can't be used: exit 2, one line."""
 
 
 class Failed(Exception):
-    """The command could not do its part: exit 1, one line."""
+    """The command failed: exit 1, one line."""
 
 
 def plain(text: object) -> str:
-    """Return `text` without what could steer a terminal or break a line."""
+    """Return `text` with control characters and line breaks escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def say(text: str) -> None:
-    """A line of the result."""
+    """Print a line of the result."""
     print(text, flush=True)
 
 
 def say_json(value: Any) -> None:
-    """The result for programs, indented all the same: a person reads over their shoulder."""
+    """Print the result for programs, indented so that people can read it too."""
     print(json.dumps(value, indent=2), flush=True)
 
 
 def note(text: str) -> None:
-    """A line for the person at the terminal, which is no part of the result."""
+    """Print a line for the person at the terminal, which is not part of the result."""
     _to_stderr(text, "dim")
 
 
 def complain(text: str) -> None:
-    """A line about what went wrong."""
+    """Print a line about a failure."""
     _to_stderr(text, "red")
 
 
@@ -59,7 +59,7 @@ def _to_stderr(text: str, style: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows under headings."""
+    """Print rows under headings."""
     cells = [[plain(cell) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
@@ -75,35 +75,35 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 @contextmanager
-def progress(doing: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error, if that is a terminal; call the value with how much more is done."""
+def progress(label: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    """Show a bar on standard error if that is a terminal; call the value with each further progress."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(doing, total=total)
+        task = bar.add_task(label, total=total)
         yield lambda more: bar.advance(task, more)
 
 
 def explain_outage(error: Unavailable) -> str:
-    """One line about a server that is away."""
+    """Return one line about a server that can't be used."""
     which = "store" if isinstance(error, StoreUnavailable) else "broker"
     return f"the {which} is not available: {error}"
 
 
-def encodable(text: str, what: str) -> str:
-    """Return `text`, an argument of the command.
+def encodable(text: str, argument: str) -> str:
+    """Return `text`, the value of an argument.
 
     Raises:
-        WrongCall: the terminal gave bytes that are no UTF-8.
+        WrongCall: the shell passed bytes that are not UTF-8.
     """
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise WrongCall(f"{what}: it is not UTF-8 text") from None
+        raise WrongCall(f"{argument}: it is not UTF-8 text") from None
     return text
 
 
 def prepare() -> None:
-    """Make standard output take any character, whatever encoding the terminal has."""
+    """Make standard output accept any character, whatever the terminal's encoding."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

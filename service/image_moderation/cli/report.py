@@ -1,4 +1,4 @@
-"""`report`: publishes a report, a retraction, or a file of them."""
+"""`report`: publishes a report, a retraction, or a file of reports."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,22 +20,24 @@ SOURCE = "/image-moderation/cli"
 def report(
     image: Annotated[str | None, typer.Argument(metavar="IMAGE", help="The image's id.")] = None,
     reporter: Annotated[
-        str | None, typer.Option(metavar="ID", help="Who reports; a fresh one if left out.")
+        str | None, typer.Option(metavar="ID", help="Who reports; a new one if left out.")
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(metavar="G", help="What counts once in place of its reporters, such as a device."),
+        typer.Option(
+            metavar="G", help="The reporter's group, such as a device; all reporters of one group count once."
+        ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="R", help="Why, in a word such as `nudity`.")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="R", help="Why: one word, such as `nudity`.")] = None,
     retract: Annotated[
-        bool, typer.Option("--retract", help="Take an earlier report of --reporter back.")
+        bool, typer.Option("--retract", help="Retract the earlier report of --reporter.")
     ] = False,
     file: Annotated[
         Path | None,
         typer.Option(
             metavar="F",
-            help="Publish JSON lines instead, `-` for standard input: each a whole event, or an object "
-            "with image_id, reporter_id, reason, reporter_group. Other lines are named and left out.",
+            help="Publish JSON lines instead, `-` for standard input: each is a whole event, or an object "
+            "with image_id, reporter_id, reason, reporter_group. Lines that can't be used are listed.",
         ),
     ] = None,
     as_json: Json = False,
@@ -43,13 +45,13 @@ def report(
     """Publish a report of IMAGE and print the event's id."""
     if file is not None:
         if image is not None or reporter or group or reason or retract:
-            raise WrongCall("report: --file stands alone; its lines say who reports what")
+            raise WrongCall("report: --file stands alone; its lines name images and reporters")
         report_file(file, as_json=as_json)
         return
     if image is None:
         raise WrongCall("report: name an IMAGE, or a --file of reports")
     if retract and reporter is None:
-        raise WrongCall("report: --retract needs the --reporter whose report is taken back")
+        raise WrongCall("report: --retract needs --reporter, whose report it retracts")
     if retract and (reason is not None or group is not None):
         raise WrongCall("report: a retraction has neither --reason nor --group")
     settings = Settings.load()

@@ -29,7 +29,7 @@ _SHORT = ("image_id", "reporter_id", "reason", "reporter_group")
 
 @dataclass
 class Tally:
-    """How far a file has been published."""
+    """The progress with a file."""
 
     lines: int = 0
     published: int = 0
@@ -37,7 +37,7 @@ class Tally:
 
 
 def report_file(file: Path, *, as_json: bool) -> None:
-    """Publish the good lines of `file`, in order, and name the others."""
+    """Publish the valid lines of `file`, in order, and list the others."""
     settings = Settings.load()
     tally = Tally()
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def report_file(file: Path, *, as_json: bool) -> None:
         except Unavailable as error:
             raise Failed(
                 f"{explain_outage(error)}; {tally.published} events were published before; "
-                f"from line {tally.lines + 1} on some may be and some not"
+                f"of those from line {tally.lines + 1} on, some may be published"
             ) from None
     if as_json:
         say_json({"published": tally.published, "refused": tally.refused})
@@ -95,7 +95,7 @@ async def _publish_some(client: BrokerClient, lines: list[bytes], max_bytes: int
 
 
 def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
-    """Whole lines as they come: a pipe that is written slowly is published as slowly, not held back."""
+    """Yield whole lines as they come, so that a slow pipe is not held back until it ends."""
     read = source.read1 if isinstance(source, io.BufferedReader) else source.read
     rest = b""
     while chunk := read(CHUNK):
@@ -107,16 +107,16 @@ def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
-    """Return the event that a line stands for: the line itself, or one made of a short object.
+    """Return the event of a line: the line itself, or one made from a short object.
 
     Raises:
-        Malformed: the service would not take it.
+        Malformed: the service would make it a dead letter.
     """
     body = line
     try:
         given: Any = from_json(line, allow_inf_nan=False)
     except ValueError:
-        given = None  # the parser says why
+        given = None  # the parser raises with the reason
     if isinstance(given, dict) and "specversion" not in given and "image_id" in given:
         body = _event_of_object(given, now)
     report = parse(RawMessage(REPORTED_CHANNEL, "", body, now), now, max_bytes)
@@ -125,7 +125,7 @@ def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
 
 def _event_of_object(given: dict[str, Any], now: int) -> bytes:
     if unknown := sorted(set(given) - set(_SHORT)):
-        takes = f"an object takes {', '.join(_SHORT)}; anything else belongs into a whole event"
+        takes = f"an object takes {', '.join(_SHORT)}; other fields need a whole event"
         raise Malformed(DeadLetterReason.INVALID, f"{', '.join(unknown)[:200]}: {takes}")
     if "reporter_id" not in given:
         raise Malformed(DeadLetterReason.INVALID, "reporter_id: is missing")

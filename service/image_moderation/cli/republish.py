@@ -1,4 +1,4 @@
-"""`republish`: tells consumers that lost events what the state is."""
+"""`republish`: publishes the state of images again, for consumers that lost events."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ from image_moderation.cli.output import (
     say,
     say_json,
 )
-from image_moderation.cli.scanning import looking, report_unreadable
+from image_moderation.cli.scanning import report_unreadable, scan_progress
 from image_moderation.cli.since import Since, parse_since
 from image_moderation.domain.case import Case
 from image_moderation.domain.errors import Unavailable
@@ -35,14 +35,14 @@ PAGE = 500
 
 @dataclass
 class Result:
-    """How far it got."""
+    """The progress so far."""
 
     published: Counter[str] = field(default_factory=Counter)
     """Events by channel."""
     undecided: list[str] = field(default_factory=list)
-    """Images that were named, and that nothing was ever decided about."""
+    """Named images without any decision."""
     earlier: list[str] = field(default_factory=list)
-    """Images that were named, and decided before --since."""
+    """Named images whose latest decision is older than --since."""
 
 
 def republish(
@@ -52,10 +52,10 @@ def republish(
     since: Since = None,
     as_json: Json = False,
 ) -> None:
-    """Publish again what state images are in, blocked or not, for consumers that lost events.
+    """Publish the state of images again, blocked or not, for consumers that lost events.
 
-    With the revision and decided_at of the latest decision, so that whoever knows it ignores this; with an id
-    of its own, and without the counts, which are no longer kept.
+    The events have the revision and decided_at of the latest decision, so consumers that know it ignore them.
+    They have new ids, and no counts, because those are no longer stored.
     """
     now = clock()
     decided_since = parse_since(since, now)
@@ -64,7 +64,7 @@ def republish(
     try:
         asyncio.run(_republish(Settings.load(), named, decided_since, now, result))
     except Unavailable as error:
-        before = f"{result.published.total()} events were published before, a last few more perhaps"
+        before = f"{result.published.total()} events were published before, perhaps a few more"
         raise Failed(f"{explain_outage(error)}; {before}; repeating is safe") from None
     if as_json:
         say_json(
@@ -78,7 +78,7 @@ def republish(
     else:
         say(f"{result.published.total()} published{_by_channel(result.published)}")
     for image in result.undecided:
-        complain(f"{plain(image)}: nothing was ever decided about it, so nothing was published")
+        complain(f"{plain(image)}: there is no decision about it, so nothing was published")
     for image in result.earlier:
         complain(f"{plain(image)}: it was decided before --since, so nothing was published")
     if result.undecided:
@@ -108,7 +108,7 @@ async def _republish(
 
 
 async def _all(cases: CaseScan, since: int | None) -> AsyncIterator[tuple[str, Case]]:
-    with looking() as show:
+    with scan_progress() as show:
         async for pair in cases.decided(since, show):
             yield pair
 

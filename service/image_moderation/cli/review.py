@@ -15,8 +15,8 @@ from image_moderation.settings import Settings
 from image_moderation.wiring import clock
 
 
-class Word(StrEnum):
-    """What a moderator may say."""
+class VerdictName(StrEnum):
+    """The values of --verdict."""
 
     UPHELD = "upheld"
     CLEARED = "cleared"
@@ -25,11 +25,13 @@ class Word(StrEnum):
 def review(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")],
     verdict: Annotated[
-        Word,
-        typer.Option(help="`upheld` blocks it; `cleared` unblocks it, and no report counts for a while."),
+        VerdictName,
+        typer.Option(
+            help="`upheld` blocks the image; `cleared` unblocks it, and no report counts for a while."
+        ),
     ],
     moderator: Annotated[
-        str | None, typer.Option(metavar="ID", help="Who judged; it is checked and not kept.")
+        str | None, typer.Option(metavar="ID", help="Who decided; it is checked and not stored.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +43,7 @@ def review(
         source=SOURCE,
         time=now,
         image_id=encodable(image, "IMAGE"),
-        upheld=verdict is Word.UPHELD,
+        upheld=verdict is VerdictName.UPHELD,
         moderator_id=None if moderator is None else encodable(moderator, "--moderator"),
     )
     send("review", settings, REVIEWED_CHANNEL, event_id, image, body, as_json=as_json)

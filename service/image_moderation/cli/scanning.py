@@ -1,4 +1,4 @@
-"""What the commands that look through all cases have in common."""
+"""Shared by the commands that scan all cases: the progress bar and the report of unreadable keys."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,21 +8,21 @@ from image_moderation.store.scan import CaseScan
 
 
 @contextmanager
-def looking() -> Iterator[Callable[[int, int], None]]:
-    """A bar while the store is looked through; call the value with keys looked at and their total."""
+def scan_progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar during a scan; call the value with the number of keys scanned and their total."""
     seen = 0
-    with progress("looking", 1.0) as advance:
+    with progress("scanning", 1.0) as advance:
 
-        def show(looked_at: int, total: int) -> None:
+        def show(scanned: int, total: int) -> None:
             nonlocal seen
             if total:
-                advance((looked_at - seen) / total)
-            seen = looked_at
+                advance((scanned - seen) / total)
+            seen = scanned
 
         yield show
 
 
 def report_unreadable(scan: CaseScan) -> None:
-    """Say on standard error what had to be left out."""
+    """Print how many keys the scan left out."""
     if scan.unreadable:
-        complain(f"keys left out, for they hold no case that this version can read: {scan.unreadable}")
+        complain(f"keys left out, because this version can read no case in them: {scan.unreadable}")

@@ -1,4 +1,4 @@
-"""How one event of the command line is sent: checked by the service's own parser first, then published."""
+"""Sends one event of the command line: checks it with the service's parser, then publishes it."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def send(
     """Publish `body` and print its event's id.
 
     Raises:
-        WrongCall: the service would refuse it.
+        WrongCall: the service would make it a dead letter.
         BrokerUnavailable: it may not be published.
     """
     try:

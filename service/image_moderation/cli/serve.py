@@ -1,4 +1,4 @@
-"""`serve`: the service itself, with a server of its own if asked."""
+"""`serve`: runs the service, with `--embedded` on a private server."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from image_moderation.settings import Settings
 from image_moderation.telemetry.logs import configure
 
 WATCH_PERIOD = 0.5
-"""Seconds between looks at the embedded server."""
+"""Seconds between checks of the embedded server."""
 
 
 def serve(
@@ -33,13 +33,13 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C, which finish the work in hand.
+    """Run the service until SIGTERM or Ctrl-C; it then finishes the batches in hand.
 
-    It is configured by MODERATION_* variables; MODERATION_BROKER_URL is required unless --embedded.
+    Its settings are MODERATION_* variables; MODERATION_BROKER_URL is required, except with --embedded.
     """
     if data_dir is not None and not embedded:
-        raise WrongCall("serve: --data-dir is where the embedded server keeps its data; it needs --embedded")
-    # The server outlives the service: what is in hand is finished before it stops.
+        raise WrongCall("serve: --data-dir needs --embedded, whose server keeps its data there")
+    # The server stops after the service, which finishes the batches in hand first.
     with EmbeddedRedis(data_dir=data_dir) if embedded else nullcontext() as server:
         settings = Settings.load(embedded_url=server.url if server else None)
         configure(settings.log_level, settings.log_format)
@@ -50,13 +50,13 @@ def serve(
 
 def _introduce(server: EmbeddedRedis, settings: Settings) -> None:
     engine = server.engine
-    note(f"A private {engine.name} {engine.version} is up; its data is in {server.data_dir}.")
+    note(f"A private {engine.name} {engine.version} server is running; its data is in {server.data_dir}.")
     note("To report an image, in another terminal:")
     note(f"  export MODERATION_BROKER_URL={shlex.quote(server.url)}")
     note("  image-moderation report img-42 --reason nudity")
     note(
-        f"At {settings.block_threshold} distinct reporters it is blocked: `image-moderation watch` shows it, "
-        "`image-moderation inspect img-42` says why. Ctrl-C ends."
+        f"At {settings.block_threshold} distinct reporters the image is blocked: `image-moderation watch` "
+        "shows the decision, `image-moderation inspect img-42` explains it. Ctrl-C ends the service."
     )
 
 
@@ -71,7 +71,7 @@ async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
         await asyncio.wait([service, *watchers], return_when=asyncio.FIRST_COMPLETED)
         for watcher in watchers:
             if watcher.done() and not service.done():
-                # Without its server there is nothing to drain.
+                # Without its server the service can't drain.
                 service.cancel()
                 await asyncio.wait([service])
                 await watcher
@@ -82,7 +82,7 @@ async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
 
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    # FastStream and all else that only the service needs: other commands start twice as fast without.
+    # Imports FastStream and more that only the service needs; other commands start twice as fast without.
     from image_moderation.app import build  # noqa: PLC0415
 
     try:
@@ -94,7 +94,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _watch(server: EmbeddedRedis) -> None:
-    """Return never; raise Failed once the embedded server has ended."""
+    """Never return; raise Failed once the embedded server has ended."""
     while True:
         try:
             server.check()

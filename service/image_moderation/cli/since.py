@@ -1,4 +1,4 @@
-"""`--since`: a point in time, or how long ago it was."""
+"""Parses `--since`: a point in time, or a duration before now."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,16 +13,16 @@ Since = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Only what was decided since then: 2026-11-23T10:00:00Z, or a duration such as 2h.",
+        help="Only decisions since then: 2026-11-23T10:00:00Z, or a duration such as 2h.",
     ),
 ]
 
 
 def parse_since(text: str | None, now: int) -> int | None:
-    """Return the time meant, in milliseconds; `now` likewise. A time without a zone is UTC.
+    """Return the time that `text` names, in milliseconds, as `now` is. A time without a zone is UTC.
 
     Raises:
-        WrongCall: it is none.
+        WrongCall: it is neither a time nor a duration.
     """
     if text is None:
         return None

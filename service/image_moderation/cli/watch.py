@@ -1,4 +1,4 @@
-"""`watch`: decisions as they come."""
+"""`watch`: shows decisions as they are published."""
 
 import asyncio
 import json
@@ -13,16 +13,16 @@ from image_moderation.settings import Settings
 from image_moderation.wiring import broker_client
 
 ASKED = "review requested"
-"""Shown in place of the state, which such an event doesn't change."""
+"""Shown for a request for review in place of the state, which it doesn't change."""
 
 
 def watch(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin with the oldest decision that the broker still has.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each event as it is, one a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event unchanged, one a line.")] = False,
 ) -> None:
-    """Show decisions as they are published, until Ctrl-C. Takes nothing from anybody who consumes them."""
+    """Show decisions as they are published, until Ctrl-C. No consumer loses one by it."""
     try:
         asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -30,7 +30,7 @@ def watch(
 
 
 async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None:
-    # By a handler of its own, for a shell starts what runs in its background with SIGINT ignored.
+    # Handlers of our own, because shells start background processes with SIGINT ignored.
     if (task := asyncio.current_task()) is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -41,14 +41,14 @@ async def _watch(settings: Settings, *, from_start: bool, as_json: bool) -> None
         note(f"watching {', '.join(DECISION_CHANNELS)}; Ctrl-C ends")
         async for channel, position, body in messages:
             if as_json:
-                # A line break can only stand between JSON's tokens, where a space does as well.
+                # A line break can only stand between JSON tokens, where a space means the same.
                 say(body.decode(errors="backslashreplace").replace("\n", " ").replace("\r", " "))
             else:
                 say(_line(channel, position, body))
 
 
 def _line(channel: str, position: str, body: bytes) -> str:
-    """One decision for a person. Fields of later versions are left out, missing ones too."""
+    """Return one decision as a line for a person. Unknown and missing fields are left out."""
     try:
         data: dict[str, Any] = json.loads(body)["data"]
         reasons = ", ".join(f"{name} {count}" for name, count in dict(data.get("reasons", {})).items())

@@ -26,7 +26,7 @@ from image_moderation.embedded.engine import EmbeddedError, Engine, default_data
 # sun_path holds 108 bytes on Linux and 104 on macOS.
 _SOCKET_PATH_LIMIT = 100
 # A killed parent's server needs a moment to write its file and go; a restart at once should survive that.
-_LOCK_PATIENCE = 1.5  # seconds
+_LOCK_TIMEOUT = 1.5  # seconds
 _START_TIMEOUT = 30.0  # seconds without an answer; loading counts as one
 
 # Asks Linux to end this process with its parent, then becomes the server. A helper of its own, because a
@@ -152,7 +152,7 @@ class EmbeddedRedis:
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _LOCK_PATIENCE
+        deadline = time.monotonic() + _LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

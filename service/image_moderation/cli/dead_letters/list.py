@@ -1,4 +1,4 @@
-"""`dead-letters list`: what is parked, and why."""
+"""`dead-letters list`: lists the dead letters with their reasons."""
 
 import asyncio
 
@@ -8,35 +8,35 @@ from image_moderation.cli.output import Json, note, say_json, table
 from image_moderation.settings import Settings
 from image_moderation.wiring import dead_letters
 
-_COLUMNS = ("id", "parked at", "reason", "channel", "position", "bytes", "deliveries", "copies", "error")
+_COLUMNS = ("id", "time", "reason", "channel", "position", "bytes", "deliveries", "copies", "error")
 
 
-def list_letters(as_json: Json = False) -> None:
-    """List the dead letters, oldest first; one that was parked more than once stands once, with a count."""
-    parked = asyncio.run(_parked(Settings.load()))
+def list_dead_letters(as_json: Json = False) -> None:
+    """List the dead letters, oldest first. Copies of one dead letter are listed once, with their count."""
+    found = asyncio.run(_all(Settings.load()))
     if as_json:
-        say_json([facts(one) for one in parked])
-    elif parked:
-        table(_COLUMNS, [_row(one) for one in parked])
+        say_json([facts(one) for one in found])
+    elif found:
+        table(_COLUMNS, [_row(one) for one in found])
     else:
         note("no dead letters")
 
 
-async def _parked(settings: Settings) -> list[StoredDeadLetter]:
-    async with dead_letters(settings) as letters:
-        return (await select(letters, None, everything=True))[0]
+async def _all(settings: Settings) -> list[StoredDeadLetter]:
+    async with dead_letters(settings) as queue:
+        return (await select(queue, None, everything=True))[0]
 
 
-def _row(parked: StoredDeadLetter) -> tuple[object, ...]:
-    letter = parked.letter
+def _row(stored: StoredDeadLetter) -> tuple[object, ...]:
+    record = stored.letter
     return (
-        letter.id,
-        letter.time,
-        letter.reason,
-        letter.channel,
-        letter.position,
-        f"{letter.size}{' (truncated)' if letter.truncated else ''}",
-        letter.deliveries,
-        len(parked.entries),
-        letter.error,
+        record.id,
+        record.time,
+        record.reason,
+        record.channel,
+        record.position,
+        f"{record.size}{' (truncated)' if record.truncated else ''}",
+        record.deliveries,
+        len(stored.entries),
+        record.error,
     )

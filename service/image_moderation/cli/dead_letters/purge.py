@@ -1,4 +1,4 @@
-"""`dead-letters purge`: removes letters for good."""
+"""`dead-letters purge`: removes dead letters for good."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from image_moderation.wiring import dead_letters
 def purge(
     ids: Ids = None,
     everything: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove them for good.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm that they are removed for good.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove dead letters, with the messages they hold, for good. Wants --yes."""
+    """Remove dead letters and the messages in them for good. Needs --yes."""
     check(ids, everything=everything, command="purge")
     if not yes:
-        raise WrongCall("dead-letters purge: it removes messages for good; say --yes")
+        raise WrongCall("dead-letters purge: it removes messages for good; confirm with --yes")
     purged, missing = asyncio.run(_purge(ids, everything))
     if as_json:
         say_json({"purged": purged, "missing": missing})
@@ -32,11 +32,11 @@ def purge(
 
 
 async def _purge(ids: Sequence[str] | None, everything: bool) -> tuple[list[str], list[str]]:
-    async with dead_letters(Settings.load()) as letters:
-        chosen, missing = await select(letters, ids, everything=everything)
+    async with dead_letters(Settings.load()) as queue:
+        chosen, missing = await select(queue, ids, everything=everything)
         entries = sum(len(one.entries) for one in chosen)
         with progress("purging", entries) as advance:
-            await letters.purge(chosen, advance)
-        if chosen and letters.purge_note:
-            note(letters.purge_note)
+            await queue.purge(chosen, advance)
+        if chosen and queue.purge_note:
+            note(queue.purge_note)
         return [one.letter.id for one in chosen], missing

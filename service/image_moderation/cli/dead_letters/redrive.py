@@ -1,4 +1,4 @@
-"""`dead-letters redrive`: sends messages again, once what was wrong with them has been mended."""
+"""`dead-letters redrive`: publishes the original messages again, once their cause is repaired."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from image_moderation.wiring import dead_letters
 
 @dataclass
 class Result:
-    """What became of each letter."""
+    """The outcome for each dead letter."""
 
     redriven: list[dict[str, str]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
 
-    def refuse(self, letter_id: str, why: str) -> None:
-        """A letter stays, or was not there."""
-        self.refused.append({"id": letter_id, "error": why})
+    def refuse(self, event_id: str, why: str) -> None:
+        """Note that a dead letter stays, or does not exist."""
+        self.refused.append({"id": event_id, "error": why})
 
 
 def redrive(ids: Ids = None, everything: All = False, as_json: Json = False) -> None:
-    """Publish the original bytes and headers to the original channel, and delete the letter with it.
+    """Publish the original bytes and headers to the original channel, and delete the dead letter.
 
-    A letter of which only the beginning was kept can't be redriven and stays.
+    A dead letter that keeps only the beginning of its message can't be redriven and stays.
     """
     check(ids, everything=everything, command="redrive")
     result = Result()
@@ -46,27 +46,27 @@ def redrive(ids: Ids = None, everything: All = False, as_json: Json = False) -> 
 
 
 async def _redrive(ids: Sequence[str] | None, everything: bool, result: Result) -> None:
-    async with dead_letters(Settings.load()) as letters:
-        chosen, missing = await select(letters, ids, everything=everything)
-        for letter_id in missing:
-            result.refuse(letter_id, "no dead letter has this id")
+    async with dead_letters(Settings.load()) as queue:
+        chosen, missing = await select(queue, ids, everything=everything)
+        for event_id in missing:
+            result.refuse(event_id, "no dead letter has this id")
         with progress("redriving", len(chosen)) as advance:
-            for parked in chosen:
-                await _redrive_one(letters, parked, result)
+            for stored in chosen:
+                await _redrive_one(queue, stored, result)
                 advance(1)
 
 
-async def _redrive_one(letters: DeadLetters, parked: StoredDeadLetter, result: Result) -> None:
-    letter = parked.letter
+async def _redrive_one(queue: DeadLetters, stored: StoredDeadLetter, result: Result) -> None:
+    record = stored.letter
     try:
-        position = await letters.redrive(parked)
+        position = await queue.redrive(stored)
     except Irrecoverable as why:
-        result.refuse(letter.id, f"can't be redriven: {why}")
+        result.refuse(record.id, f"can't be redriven: {why}")
         return
     if position is None:
-        result.refuse(letter.id, "somebody else has redriven or removed it meanwhile")
+        result.refuse(record.id, "it was redriven or removed meanwhile")
     else:
-        result.redriven.append({"id": letter.id, "channel": letter.channel, "position": position})
+        result.redriven.append({"id": record.id, "channel": record.channel, "position": position})
 
 
 def _print(result: Result, *, as_json: bool) -> None:

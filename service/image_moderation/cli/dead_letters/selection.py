@@ -1,4 +1,4 @@
-"""Which letters a command is about, and what it may show of them."""
+"""Selects the dead letters that a command names, and the facts that it may show."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,51 +9,51 @@ from image_moderation.brokers.dead_letters import DeadLetters, StoredDeadLetter
 from image_moderation.cli.output import WrongCall, progress
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID…", help="Letters, by the ids that `list` shows.")
+    list[str] | None, typer.Argument(metavar="ID…", help="Dead letters, by the ids that `list` shows.")
 ]
-All = Annotated[bool, typer.Option("--all", help="All letters there are now.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters that there are now.")]
 
 
 def check(ids: Sequence[str] | None, *, everything: bool, command: str) -> None:
-    """Refuse a call that names no letters, or both some and all.
+    """Check that a call names either some dead letters or all.
 
     Raises:
-        WrongCall: it does.
+        WrongCall: it names none, or both some and all.
     """
     if bool(ids) == everything:
-        raise WrongCall(f"dead-letters {command}: name letters by ID, or take --all")
+        raise WrongCall(f"dead-letters {command}: name dead letters by ID, or take --all")
 
 
 async def select(
-    letters: DeadLetters, ids: Sequence[str] | None, *, everything: bool
+    queue: DeadLetters, ids: Sequence[str] | None, *, everything: bool
 ) -> tuple[list[StoredDeadLetter], list[str]]:
-    """Return the letters meant, oldest first, and the ids that no letter has.
+    """Return the named dead letters, oldest first, and the ids that none of them has.
 
     Raises:
-        BrokerUnavailable: the server is away.
+        BrokerUnavailable: call again.
     """
-    with progress("reading", await letters.count()) as advance:
-        parked = await letters.parked(advance)
+    with progress("reading", await queue.count()) as advance:
+        found = await queue.parked(advance)
     if everything:
-        return parked, []
+        return found, []
     wanted = list(dict.fromkeys(ids or ()))
-    known = {one.letter.id for one in parked}
-    return [one for one in parked if one.letter.id in wanted], [name for name in wanted if name not in known]
+    known = {one.letter.id for one in found}
+    return [one for one in found if one.letter.id in wanted], [name for name in wanted if name not in known]
 
 
-def facts(parked: StoredDeadLetter) -> dict[str, Any]:
-    """What may be shown of a letter to anybody, under the contract's names: all but what its message held."""
-    letter = parked.letter
+def facts(stored: StoredDeadLetter) -> dict[str, Any]:
+    """Return the fields that anybody may see, under the contract's names: all except the message."""
+    record = stored.letter
     return {
-        "id": letter.id,
-        "time": letter.time,
-        "reason": letter.reason,
-        "error": letter.error,
-        "channel": letter.channel,
-        "position": letter.position,
-        "deliveries": letter.deliveries,
-        "size": letter.size,
-        "sha256": letter.sha256,
-        "truncated": letter.truncated,
-        "copies": len(parked.entries),
+        "id": record.id,
+        "time": record.time,
+        "reason": record.reason,
+        "error": record.error,
+        "channel": record.channel,
+        "position": record.position,
+        "deliveries": record.deliveries,
+        "size": record.size,
+        "sha256": record.sha256,
+        "truncated": record.truncated,
+        "copies": len(stored.entries),
     }

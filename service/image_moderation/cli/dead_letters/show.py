@@ -1,4 +1,4 @@
-"""`dead-letters show`: one letter. What its message held is shown on demand only, for it may name people."""
+"""`dead-letters show`: shows one dead letter; its message only with --raw, because it may name people."""
 
 import asyncio
 import base64
@@ -16,7 +16,9 @@ from image_moderation.wiring import dead_letters
 
 
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="A letter, by the id that `list` shows.")],
+    event_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A dead letter, by the id that `list` shows.")
+    ],
     raw: Annotated[
         bool,
         typer.Option("--raw", help="Show the body and the headers too; with --json the body is base64."),
@@ -24,29 +26,29 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter; its body and the values of its headers are masked unless --raw."""
-    parked, letter = asyncio.run(_find(Settings.load(), letter_id))
-    headers = letter.headers if raw else dict.fromkeys(letter.headers, "***")
+    stored, record = asyncio.run(_find(Settings.load(), event_id))
+    headers = record.headers if raw else dict.fromkeys(record.headers, "***")
     if as_json:
-        body = base64.b64encode(letter.body).decode() if raw else None
-        say_json(facts(parked) | {"headers": headers, "body": body})
+        body = base64.b64encode(record.body).decode() if raw else None
+        say_json(facts(stored) | {"headers": headers, "body": body})
         return
-    for name, value in facts(parked).items():
+    for name, value in facts(stored).items():
         say(f"{name}: {plain(json.dumps(value) if isinstance(value, bool) else value)}")
     for name, value in headers.items():
         say(f"header {plain(name)}: {plain(value)}")
-    say(f"body: {_readable(letter.body)}" if raw else f"body: *** ({letter.size} bytes; --raw shows them)")
+    say(f"body: {_readable(record.body)}" if raw else f"body: *** ({record.size} bytes; --raw shows them)")
 
 
-async def _find(settings: Settings, letter_id: str) -> tuple[StoredDeadLetter, DeadLetterRecord]:
-    async with dead_letters(settings) as letters:
-        found, _ = await select(letters, [letter_id], everything=False)
-        letter = await letters.whole(found[0]) if found else None
-    if letter is None:
-        raise Failed(f"{plain(letter_id)}: no dead letter has this id")
-    return found[0], letter
+async def _find(settings: Settings, event_id: str) -> tuple[StoredDeadLetter, DeadLetterRecord]:
+    async with dead_letters(settings) as queue:
+        found, _ = await select(queue, [event_id], everything=False)
+        record = await queue.whole(found[0]) if found else None
+    if record is None:
+        raise Failed(f"{plain(event_id)}: no dead letter has this id")
+    return found[0], record
 
 
 def _readable(body: bytes) -> str:
-    """The body with its line breaks and tabs; what would steer a terminal is escaped."""
+    """Return the body as text with its line breaks and tabs; other control characters are escaped."""
     text = body.decode(errors="backslashreplace")
     return "".join(c if c in "\n\t" else plain(c) for c in text)
