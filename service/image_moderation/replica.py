@@ -45,7 +45,7 @@ class Replica:
         """Serve until `stop` is set, then drain. Wait for a server that is away, also at the start.
 
         Raises:
-            Misconfigured: a server must not be used as it is set up.
+            Misconfigured: a server must not be used as it is configured.
             OSError: the HTTP address can't be bound.
         """
         await self.http.start()

@@ -40,7 +40,7 @@ _EMPTY = PathRule(re.compile(r"/?"), "its path must be empty")
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What URLs of one scheme name, and the parts that they may have."""
+    """The servers that URLs of one scheme name, and the parts that such a URL may have."""
 
     name: str
     path: PathRule

@@ -1,4 +1,4 @@
-"""The composition root of the commands, as `app` is of the service, and what both make of the settings."""
+"""Makes the parts that the service and the commands both need, or the commands alone, from the settings."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,12 +15,12 @@ from image_moderation.store.scan import CaseScan
 
 
 def clock() -> int:
-    """Now, in milliseconds since 1970 UTC."""
+    """Return the time now, in milliseconds since 1970 UTC."""
     return int(time() * 1000)
 
 
 def policy(settings: Settings) -> Policy:
-    """The rule that these settings configure."""
+    """Return the policy that these settings configure."""
     grace = settings.review_grace
     return Policy(
         block_threshold=settings.block_threshold,
@@ -37,7 +37,7 @@ def policy(settings: Settings) -> Policy:
 def make_store(
     settings: Settings, client: Client, timer: Callable[[float], None] = lambda _: None
 ) -> RedisStore:
-    """The store; `timer` is told the seconds of each call."""
+    """Return the store; `timer` is called with the seconds of each call."""
     retention = settings.decision_retention
     return RedisStore(
         client,
@@ -55,7 +55,12 @@ def make_store(
 
 @asynccontextmanager
 async def broker_client(settings: Settings) -> AsyncIterator[BrokerClient]:
-    """What publishes and follows."""
+    """Open the broker's client, which publishes and follows.
+
+    Raises:
+        BrokerUnavailable: call again.
+        Misconfigured: the client library is not installed.
+    """
     async with broker_for(settings.broker_address).open_client(
         settings.broker_address, settings.consumer_group
     ) as client:
@@ -64,15 +69,20 @@ async def broker_client(settings: Settings) -> AsyncIterator[BrokerClient]:
 
 @asynccontextmanager
 async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
-    """The parked messages."""
+    """Open the dead letters.
+
+    Raises:
+        BrokerUnavailable: call again.
+        Misconfigured: the client library is not installed.
+    """
     broker = broker_for(settings.broker_address)
-    async with broker.open_dead_letters(settings.broker_address, settings.consumer_group) as box:
-        yield DeadLetters(box)
+    async with broker.open_dead_letters(settings.broker_address, settings.consumer_group) as queue:
+        yield DeadLetters(queue)
 
 
 @asynccontextmanager
 async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
-    """The store, to look at: it is not opened, so it agrees on no key and digests nobody."""
+    """Make the store for reading only: without `open` it has no reporter key, so it can't apply reports."""
     client = connect(settings.store_address)
     try:
         yield make_store(settings, client)
@@ -82,7 +92,7 @@ async def reading_store(settings: Settings) -> AsyncIterator[RedisStore]:
 
 @asynccontextmanager
 async def case_scan(settings: Settings) -> AsyncIterator[CaseScan]:
-    """All cases, to look through and to forget."""
+    """Make the scan of all cases, which also removes single ones."""
     client = connect(settings.store_address)
     try:
         yield CaseScan(client, settings.key_prefix)

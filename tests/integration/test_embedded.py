@@ -57,7 +57,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(engine: Engine, tmp_path:
 def test_a_second_start_on_one_directory_is_refused(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("image_moderation.embedded.server._LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("image_moderation.embedded.server._LOCK_TIMEOUT", 0.1)
     with EmbeddedRedis(tmp_path, engine=engine) as first:
         with pytest.raises(EmbeddedError) as refusal, EmbeddedRedis(tmp_path, engine=engine):
             pass
@@ -114,7 +114,7 @@ def test_a_killed_parent_takes_its_server_along(engine: Engine, tmp_path: Path) 
 def test_an_orphan_keeps_the_directory_until_it_ends(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("image_moderation.embedded.server._LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("image_moderation.embedded.server._LOCK_TIMEOUT", 0.0)
     # As a killed parent where the server isn't bound to it: the lock's own descriptor goes, the server stays.
     orphan = EmbeddedRedis(tmp_path, engine=engine)
     orphan.start()

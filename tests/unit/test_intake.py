@@ -45,7 +45,7 @@ class World:
     def __init__(self, *, threshold: int = 3, max_deliveries: int = 10) -> None:
         self.log: list[tuple[str, object]] = []
         self.acked: list[str] = []
-        self.letters: list[DeadLetter] = []
+        self.dead_letters: list[DeadLetter] = []
         self.published: list[OutboxEntry] = []
         self.outcomes: dict[str, int] = {}
         self.judged: dict[str, int] = {}
@@ -79,9 +79,9 @@ class World:
         self._call("ack", len(messages))
         self.acked += [one.position for one in messages]
 
-    async def park(self, letters: Sequence[DeadLetter]) -> None:
-        self._call("park", len(letters))
-        self.letters += letters
+    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
+        self._call("park", len(dead_letters))
+        self.dead_letters += dead_letters
 
     async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
         applied = await self.store.apply(events, retried=retried)
@@ -118,13 +118,15 @@ async def test_a_malformed_message_is_parked_and_the_rest_goes_on(place: int) ->
     world = World(threshold=4)
     batch = [message(n, body=b"oops" if n == place else None) for n in range(5)]
     await world.intake.process(batch)
-    assert [(letter.message, letter.reason) for letter in world.letters] == [(batch[place], "not_json")]
+    assert [(dead_letter.message, dead_letter.reason) for dead_letter in world.dead_letters] == [
+        (batch[place], "not_json")
+    ]
     assert world.outcomes == {"counted": 4, "not_json": 1}
     assert world.acked == [one.position for one in batch]
     assert [entry.decision.image_id for entry in world.published] == ["img"]
 
 
-async def test_nothing_is_acked_before_its_letter_and_its_effect_are_durable() -> None:
+async def test_nothing_is_acked_before_its_dead_letter_and_its_effect_are_durable() -> None:
     world = World()
     await world.intake.process([message(0), message(1, body=b"oops"), message(2), message(3)])
     assert [name for name, _ in world.log] == ["park", "apply", "ack", "publish", "batch"]
@@ -154,7 +156,7 @@ async def test_a_broker_that_is_away_is_waited_for(call: str) -> None:
     await world.intake.process([message(n, body=b"oops" if n == 3 else None) for n in range(4)])
     assert len([name for name, _ in world.log if name == call]) == 21
     assert max(seconds for name, seconds in world.log if name == "pause") == module.LONGEST_PAUSE  # type: ignore[type-var]
-    assert (len(world.acked), len(world.letters), len(world.published)) == (4, 1, 1)
+    assert (len(world.acked), len(world.dead_letters), len(world.published)) == (4, 1, 1)
 
 
 async def test_cancelling_while_the_store_is_away_leaves_the_batch_unacked() -> None:
@@ -172,8 +174,8 @@ async def test_cancelling_while_the_store_is_away_leaves_the_batch_unacked() -> 
 async def test_a_message_delivered_too_often_is_parked_whole() -> None:
     world = World(max_deliveries=5)
     await world.intake.process([message(0, deliveries=6), message(1, deliveries=5)])
-    assert [letter.reason for letter in world.letters] == ["too_many_deliveries"]
-    assert world.letters[0].message == message(0, deliveries=6)
+    assert [dead_letter.reason for dead_letter in world.dead_letters] == ["too_many_deliveries"]
+    assert world.dead_letters[0].message == message(0, deliveries=6)
     assert world.outcomes["counted"] == 1
 
 
@@ -195,7 +197,7 @@ async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "parse", broken)
     world = World()
     await world.intake.process([message(n) for n in range(3)])
-    assert [(letter.reason, letter.error) for letter in world.letters] == [
+    assert [(dead_letter.reason, dead_letter.error) for dead_letter in world.dead_letters] == [
         ("invalid", "the parser failed: RecursionError")
     ]
     assert world.outcomes["counted"] == 2
@@ -230,7 +232,7 @@ async def test_a_verdict_on_the_channel_of_reports_is_parked_and_the_reverse() -
     world = World()
     await world.intake.process([message(0), verdict(1, upheld=True)._replace(channel=CHANNEL)])
     await world.intake.process([message(2)._replace(channel="image.reviewed")])
-    assert [letter.reason for letter in world.letters] == ["unknown_type", "unknown_type"]
+    assert [dead_letter.reason for dead_letter in world.dead_letters] == ["unknown_type", "unknown_type"]
     assert (world.outcomes, world.judged) == ({"counted": 1, "unknown_type": 2}, {})
 
 

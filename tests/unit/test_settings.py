@@ -1,4 +1,4 @@
-"""Settings: what each variable takes, what a wrong one is told, and that no secret is ever shown."""
+"""Settings: what each variable takes, how a wrong one is reported, and that no secret is ever shown."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -139,7 +139,7 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("URGENT_REASONS", "a" * 65, "is not a reason that a report can have"),
     ],
 )
-def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str) -> None:
+def test_an_unusable_value_is_reported_in_one_line(name: str, value: str, takes: str) -> None:
     (line,) = refused(BROKER | {f"MODERATION_{name}": value})
     assert line.startswith(f"MODERATION_{name}: got {ascii(value)[:40]}"[:70])
     assert f"; takes {Settings.model_fields[name.lower()].description}" in line
@@ -148,7 +148,7 @@ def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "says"),
     [
         ("BROKER_URL", "mqtt://hunter2:1883", "its scheme is not supported here"),
         ("BROKER_URL", "redis+cluster://hunter2", "its scheme is not supported here"),
@@ -170,15 +170,15 @@ def test_an_unusable_value_is_told_in_one_line(name: str, value: str, takes: str
         ("REPORTER_KEY_FILE", "hunter2", "can't be read"),
     ],
 )
-def test_an_unusable_secret_is_told_without_its_value(name: str, value: str, told: str) -> None:
+def test_an_unusable_secret_is_reported_without_its_value(name: str, value: str, says: str) -> None:
     (line,) = refused(BROKER | {f"MODERATION_{name}": value})
     assert line.startswith(f"MODERATION_{name}: got a ")
-    assert told in line
+    assert says in line
     assert "; takes " in line
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "says"),
     [
         ("MODERATION_BLOCK_TRESHOLD", "did you mean MODERATION_BLOCK_THRESHOLD?"),
         ("moderation_block_threshold", "did you mean MODERATION_BLOCK_THRESHOLD?"),
@@ -188,10 +188,10 @@ def test_an_unusable_secret_is_told_without_its_value(name: str, value: str, tol
         ("MODERATION_SEVERITY", "this version has no variable of that name"),
     ],
 )
-def test_an_unknown_variable_is_refused(name: str, told: str) -> None:
+def test_an_unknown_variable_is_refused(name: str, says: str) -> None:
     (line,) = refused(BROKER | {name: SECRET})
     assert line.startswith(f"{name}: unknown variable")
-    assert told in line
+    assert says in line
 
 
 def test_every_fault_has_its_line() -> None:
@@ -223,13 +223,13 @@ def test_unusable_files(tmp_path: Path) -> None:
     contents = {"empty": b"\n", "binary": b"\xff" * 16, "short": SECRET.encode()}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    told = {
+    says = {
         "missing": "can't be read (No such file or directory)",
         "empty": "which is empty",
         "binary": "not UTF-8",
         "short": "MODERATION_REPORTER_KEY (from MODERATION_REPORTER_KEY_FILE): got a value that is not shown",
     }
-    for name, text in told.items():
+    for name, text in says.items():
         (line,) = refused(BROKER | {"MODERATION_REPORTER_KEY_FILE": str(tmp_path / name)})
         assert text in line
 
@@ -244,7 +244,7 @@ def test_contradictions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "says"),
     [
         (
             {"REVIEW_THRESHOLD": "5"},
@@ -256,10 +256,10 @@ def test_contradictions(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_contradictions_of_the_policy(variables: dict[str, str], told: str) -> None:
+def test_contradictions_of_the_policy(variables: dict[str, str], says: str) -> None:
     environ = BROKER | {f"MODERATION_{name}": value for name, value in variables.items()}
     (line,) = refused(environ)
-    assert line.startswith(f"MODERATION_{next(iter(variables))}: {told}")
+    assert line.startswith(f"MODERATION_{next(iter(variables))}: {says}")
     assert refused(environ | {"MODERATION_NONE": "1"})[1:] == [line]
 
 

@@ -107,7 +107,7 @@ def test_two_instances_share_nothing(metrics: Metrics) -> None:
     assert value(Metrics(version="1", block_threshold=1), "reports_total", outcome="counted") == 0
 
 
-def test_what_is_told_is_shown(metrics: Metrics) -> None:
+def test_each_metric_shows_what_was_set(metrics: Metrics) -> None:
     metrics.dead_letter(DeadLetterReason.NOT_JSON)
     metrics.batch(7)
     metrics.store_call(0.004)
@@ -139,22 +139,22 @@ def test_what_is_told_is_shown(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 250, 5_000])
-@pytest.mark.parametrize("letters_first", [True, False])
+@pytest.mark.parametrize("dead_letters_first", [True, False])
 def test_a_flood_is_more_than_half_of_the_last_thousand(
-    metrics: Metrics, size: int, letters_first: bool
+    metrics: Metrics, size: int, dead_letters_first: bool
 ) -> None:
     def feed(messages: int, malformed_of_ten: int) -> None:
         for number in range(messages // size):
             malformed = sum((number * size + place) % 10 < malformed_of_ten for place in range(size))
-            if not letters_first:
+            if not dead_letters_first:
                 metrics.reports({Outcome.COUNTED: size - malformed})
             for _ in range(malformed):
                 metrics.dead_letter(DeadLetterReason.NOT_JSON)
-            if letters_first:
+            if dead_letters_first:
                 metrics.reports({Outcome.COUNTED: size - malformed})
 
     for malformed_of_ten, flooded in ((0, 0), (4, 0), (6, 1), (1, 0)):
-        if size < 1_000:  # within a larger batch, the order of its messages is the one they are told in
+        if size < 1_000:  # within a larger batch, the order is that of the calls
             feed(10_000, malformed_of_ten)
             assert value(metrics, "dead_letter_flood") == flooded
     feed(10_000, 0)
@@ -194,8 +194,8 @@ def test_render(metrics: Metrics, accept: str, content_type: str, end: bool) -> 
 
 
 def test_health_is_ready_once_every_check_is_ok() -> None:
-    told: list[bool] = []
-    health = Health(on_ready=told.append)
+    changes: list[bool] = []
+    health = Health(on_ready=changes.append)
     assert health.report() == {
         "status": "unavailable",
         "checks": dict.fromkeys(("broker", "store", "intake", "outbox"), "starting"),
@@ -208,7 +208,7 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
     assert health.report()["checks"]["store"] == "Connection to redis://***@h:6379 refused"
     health.set("store", False, "ok")
     assert health.report()["checks"]["store"] == "unavailable"
-    assert told == [False, True, False]
+    assert changes == [False, True, False]
     with pytest.raises(KeyError):
         health.set("stoer", True)
 

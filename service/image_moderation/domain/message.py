@@ -1,4 +1,4 @@
-"""Messages as brokers deliver and publish them; their bodies are bytes that nobody has parsed yet."""
+"""Messages as brokers deliver and publish them; their bodies are bytes, not parsed yet."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,10 +12,10 @@ class RawMessage(NamedTuple):
 
     channel: str
     position: str
-    """Where it stands in its channel; the same at every redelivery."""
+    """Its place in the channel; the same at every redelivery."""
     body: bytes
     arrived: int | None = None
-    """The broker's own stamp in milliseconds, None where it has none."""
+    """The broker's timestamp in milliseconds, None if the broker has none."""
     deliveries: int = 1
     """How often it has been delivered, this time included."""
     headers: Mapping[str, str] = NO_HEADERS

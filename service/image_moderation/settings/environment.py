@@ -8,7 +8,7 @@ from pathlib import Path
 
 PREFIX = "MODERATION_"
 _FILE = "_FILE"
-# What Kubernetes puts into every container for a Service that is called `moderation` or `moderation-…`.
+# Kubernetes sets such variables in every container, for a Service called `moderation` or `moderation-…`.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)")
 
 

@@ -21,7 +21,7 @@ JSON = "application/json"
 
 
 def http_app(metrics: Metrics, health: Health, asyncapi: bytes) -> App:
-    """Return the application. `asyncapi` is the AsyncAPI document, JSON, served as it is."""
+    """Return the application. `asyncapi` is the AsyncAPI document, JSON, served unchanged."""
 
     def livez(_accept: str) -> Answer:
         return 200, JSON, b'{"status":"ok"}'

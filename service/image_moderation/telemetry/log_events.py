@@ -89,6 +89,6 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "partition_restarted": LogEvent(
         "warning",
         ("channel", "partition", "offset"),
-        "Kafka: the partition's offsets went back, because the topic was made anew or truncated.",
+        "Kafka: the partition's offsets went back, because the topic was created again or truncated.",
     ),
 }
