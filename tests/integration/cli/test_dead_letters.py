@@ -4,7 +4,7 @@ import base64
 
 import redis
 
-from image_moderation.domain.message import DeadLetter, RawMessage
+from image_moderation.domain.message import DeadLetter, DeadLetterReason, RawMessage
 from image_moderation.events.render import DEAD_LETTER_BODY_BYTES, dead_letter_id, dead_letter_message
 from image_moderation.wiring import clock
 from tests.support.command_line import Call, Result, subprocess_of
@@ -16,7 +16,7 @@ REPORTED, DEAD_LETTERS = "image.reported", "image.dead-letter"
 def park(client: redis.Redis, body: bytes, position: str = "1-0", **headers: str) -> str:
     """Parks a message as the service does, and returns the letter's id."""
     message = RawMessage(REPORTED, position, body, headers=headers)
-    event = dead_letter_message(DeadLetter(message, "not_json", "no JSON"), clock()).body
+    event = dead_letter_message(DeadLetter(message, DeadLetterReason.NOT_JSON, "no JSON"), clock()).body
     client.xadd(DEAD_LETTERS, {"__data__": event})
     return dead_letter_id(REPORTED, position)
 
@@ -33,7 +33,7 @@ def test_letters_are_listed_once_each_and_without_what_they_held(cli: Call, clie
         (second, 1, "2-0"),
     ]
     heading, *rows = cli("dead-letters", "list").out.splitlines()
-    assert heading.startswith("id\tparked at\treason")
+    assert heading.startswith("id\ttime\treason")
     assert [row.split("\t")[0] for row in rows] == [first, second]
     assert "secret-reporter" not in listed.out + "".join(rows)
 

@@ -57,7 +57,7 @@ def words_about(case: Case, policy: Policy) -> str:
         (replace(OPEN, shadow_blocked=True), Policy(), "Shadow mode would have blocked it in this round."),
         (OPEN, Policy(review_threshold=3), "A review is asked for at 3 distinct reporters."),
         (OPEN, Policy(urgent_reasons=frozenset({"csam"})), "at the first report that says csam."),
-        (OPEN, Policy(shadow=True), "were this not shadow mode"),
+        (OPEN, Policy(shadow=True), "outside shadow mode"),
     ],
     ids=lambda value: value[:20].rstrip("0123456789") if isinstance(value, str) else None,
 )

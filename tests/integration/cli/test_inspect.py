@@ -66,7 +66,7 @@ def test_inspect_says_what_is_lacking_and_names_nobody(cli: Call, redis_url: str
     assert lines[0].startswith("img-42 is not blocked: 2 of 3 distinct reporters, 1 more until ")
     assert "3 people reported it; those of one group count once." in lines
     assert "Reasons: spam 2, nudity 1." in lines
-    assert "Taken back by their reporters: 1." in lines
+    assert "Retracted by their reporters: 1." in lines
     assert lines[-4] == "reporter\treported at\treason\tgroup"
     assert all(len(line.split("\t")[0]) == 8 for line in lines[-3:])
     assert "user-" not in result.out
@@ -89,7 +89,7 @@ def test_inspect_says_whether_the_decision_has_been_published(cli: Call, redis_u
         reports = [report_by(f"user-{n}", image) for n in range(3)]
         asyncio.run(apply(redis_url, *reports, publish=publish))
     waiting = cli("inspect", "img-1").out
-    assert waiting.startswith("img-1 is blocked since ")
+    assert waiting.startswith("img-1 has been blocked since ")
     assert "revision 1, blocked at" in waiting
     assert "waits in the outbox to be published" in waiting
     assert "3 of 3 distinct reporters (unspecified 3)" in waiting
@@ -117,7 +117,7 @@ def test_inspect_of_a_key_that_holds_no_case(cli: Call, redis_url: str, client: 
 @pytest.mark.usefixtures("cases")
 def test_inspect_of_what_moderators_judged(cli: Call) -> None:
     blocked = cli("inspect", "moderator").out
-    assert blocked.startswith(f"moderator is blocked since {stamp(NOW - DAY)}: a moderator upheld it.")
+    assert blocked.startswith(f"moderator has been blocked since {stamp(NOW - DAY)}: a moderator upheld it.")
     assert "Newest verdict: upheld by a moderator" in blocked
     assert "Last decision: revision 3, blocked at" in blocked
     assert "by moderator; it has been published." in blocked
