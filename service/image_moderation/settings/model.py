@@ -1,87 +1,35 @@
 """The settings: one field for each variable, in the order of the configuration table."""
 
 import os
-import re
-import secrets
-import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from image_moderation.events.fields import REASON_PATTERN
 from image_moderation.schemes import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
-from image_moderation.settings.values import check_address, format_duration, mask_address, parse_duration
+from image_moderation.settings.fields import (
+    KEY_BYTES,
+    NAME,
+    NAME_TAKES,
+    Duration,
+    address,
+    check_key,
+    duration,
+    lower,
+    make_consumer_name,
+    matching,
+    split_reasons,
+    urls,
+    whole,
+)
+from image_moderation.settings.values import format_duration, mask_address
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
 Mode: TypeAlias = Literal["live", "shadow"]
-
-KEY_BYTES = (16, 64)
-"""Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
-
-
-def _whole(default: int | None, low: int, high: int, note: str = "") -> Any:
-    return Field(default, ge=low, le=high, description=f"a whole number from {low:,} to {high:,}{note}")
-
-
-def _duration(default: str | None, low: str, high: str) -> Any:
-    takes = f"a duration from {low} to {high}, written 30d, 12h, 15m, 90s, 500ms or in ISO 8601 (P30D, PT12H)"
-    value = None if default is None else parse_duration(default)
-    return Field(value, ge=parse_duration(low), le=parse_duration(high), description=takes)
-
-
-def _matching(default: Any, pattern: str, takes: str) -> Any:
-    if callable(default):
-        return Field(default_factory=default, pattern=pattern, description=takes)
-    return Field(default, pattern=pattern, description=takes)
-
-
-def _address(schemes: Collection[str]) -> AfterValidator:
-    def check(url: SecretStr) -> SecretStr:
-        check_address(url.get_secret_value(), schemes)
-        return url
-
-    return AfterValidator(check)
-
-
-def _urls(schemes: Collection[str]) -> str:
-    return " or ".join((", ".join(f"{name}://" for name in list(schemes)[:-1]), f"{list(schemes)[-1]}://"))
-
-
-def _check_key(key: SecretStr) -> SecretStr:
-    size = len(key.get_secret_value().encode())
-    if not KEY_BYTES[0] <= size <= KEY_BYTES[1]:
-        raise ValueError(f"it has {size:,} bytes")
-    return key
-
-
-def _reasons(text: object) -> object:
-    """Split at commas, strip spaces, drop repeats."""
-    if not isinstance(text, str):
-        return text
-    reasons = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    for reason in reasons:
-        if not re.fullmatch(REASON_PATTERN, reason):
-            raise ValueError(f"{reason[:80]!a} is not a reason that a report can have")
-    return reasons
-
-
-def _lower(text: object) -> object:
-    return text.lower() if isinstance(text, str) else text
-
-
-def _consumer_name() -> str:
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:100]
-    return f"{host or 'consumer'}-{secrets.token_hex(4)}"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-_NAME = r"^[!-~]{1,128}$"
-_NAME_TAKES = "1 to 128 printable ASCII characters without spaces"
 
 
 class Settings(BaseSettings):
@@ -94,50 +42,50 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )
 
-    broker_url: Annotated[SecretStr, _address(BROKER_SCHEMES)] = Field(
-        description=f"the broker's URL: {_urls(BROKER_SCHEMES)}"
+    broker_url: Annotated[SecretStr, address(BROKER_SCHEMES)] = Field(
+        description=f"the broker's URL: {urls(BROKER_SCHEMES)}"
     )
-    store_url: Annotated[SecretStr, _address(STORE_SCHEMES)] | None = Field(
+    store_url: Annotated[SecretStr, address(STORE_SCHEMES)] | None = Field(
         None,
-        description=f"the store's URL: {_urls(STORE_SCHEMES)}; unset, the broker's, where that is Redis",
+        description=f"the store's URL: {urls(STORE_SCHEMES)}; if unset, the broker's URL where that is Redis",
     )
-    block_threshold: int = _whole(5, 1, 1_000)
-    report_window: Duration = _duration("30d", "1s", "3650d")
-    block_retention: Duration = _duration("365d", "1s", "36500d")
-    immunity: Duration = _duration("30d", "0s", "3650d")
-    review_threshold: int | None = _whole(None, 1, 999, ", below the block threshold")
-    review_grace: Duration | None = _duration(None, "1s", "365d")
-    urgent_reasons: Annotated[tuple[str, ...], BeforeValidator(_reasons)] = Field(
-        (), description="reasons with commas between them, each of 1 to 64 of a-z 0-9 . _ - : csam,terrorism"
+    block_threshold: int = whole(5, 1, 1_000)
+    report_window: Duration = duration("30d", "1s", "3650d")
+    block_retention: Duration = duration("365d", "1s", "36500d")
+    immunity: Duration = duration("30d", "0s", "3650d")
+    review_threshold: int | None = whole(None, 1, 999, ", below the block threshold")
+    review_grace: Duration | None = duration(None, "1s", "365d")
+    urgent_reasons: Annotated[tuple[str, ...], BeforeValidator(split_reasons)] = Field(
+        (), description="reasons separated by commas, each 1 to 64 of a-z 0-9 . _ - (csam,terrorism)"
     )
-    max_blocks_per_hour: int | None = _whole(None, 1, 1_000_000)
-    mode: Annotated[Mode, BeforeValidator(_lower)] = Field("live", description="live or shadow")
-    reporter_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = Field(
+    max_blocks_per_hour: int | None = whole(None, 1, 1_000_000)
+    mode: Annotated[Mode, BeforeValidator(lower)] = Field("live", description="live or shadow")
+    reporter_key: Annotated[SecretStr, AfterValidator(check_key)] | None = Field(
         None,
         description=(
-            f"a secret of {KEY_BYTES[0]} to {KEY_BYTES[1]} bytes; unset, one is made and kept in the store"
+            f"a secret of {KEY_BYTES[0]} to {KEY_BYTES[1]} bytes; if unset, one is made and kept in the store"
         ),
     )
-    consumer_group: str = _matching("image-moderation", _NAME, _NAME_TAKES)
-    consumer_name: str = _matching(_consumer_name, _NAME, _NAME_TAKES)
-    batch_size: int = _whole(500, 1, 5_000)
-    max_event_bytes: int = _whole(65_536, 1_024, 1_048_576)
-    max_deliveries: int = _whole(10, 1, 1_000, "; keep it above 3, from where messages go one by one")
-    dead_letter_retention: Duration = _duration("30d", "1s", "36500d")
-    decision_retention: Duration | None = _duration(None, "10m", "36500d")
+    consumer_group: str = matching("image-moderation", NAME, NAME_TAKES)
+    consumer_name: str = matching(make_consumer_name, NAME, NAME_TAKES)
+    batch_size: int = whole(500, 1, 5_000)
+    max_event_bytes: int = whole(65_536, 1_024, 1_048_576)
+    max_deliveries: int = whole(10, 1, 1_000, "; keep it above 3: after 3 deliveries messages go one by one")
+    dead_letter_retention: Duration = duration("30d", "1s", "36500d")
+    decision_retention: Duration | None = duration(None, "10m", "36500d")
     # No braces: they would move Redis Cluster's hash tag from the partition to the prefix.
-    key_prefix: str = _matching("moderation", r"^[A-Za-z0-9_.:-]{1,64}$", "1 to 64 of A-Z a-z 0-9 _ . : -")
-    http_host: str = _matching(
+    key_prefix: str = matching("moderation", r"^[A-Za-z0-9_.:-]{1,64}$", "1 to 64 of A-Z a-z 0-9 _ . : -")
+    http_host: str = matching(
         "127.0.0.1", r"^[A-Za-z0-9_.:%-]{1,253}$", "an address or host name to listen on"
     )
-    http_port: int = _whole(8080, 0, 65_535, " (0 takes a free port)")
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+    http_port: int = whole(8080, 0, 65_535, " (0 takes a free port)")
+    log_level: Annotated[LogLevel, BeforeValidator(lower)] = Field(
         "info", description="debug, info, warning, error or critical"
     )
-    log_format: Annotated[LogFormat | None, BeforeValidator(_lower)] = Field(
-        None, description="json or console; unset, console on a terminal and json elsewhere"
+    log_format: Annotated[LogFormat | None, BeforeValidator(lower)] = Field(
+        None, description="json or console; if unset, console on a terminal and json elsewhere"
     )
-    shutdown_timeout: Duration = _duration("25s", "1s", "10m")
+    shutdown_timeout: Duration = duration("25s", "1s", "10m")
 
     @classmethod
     def settings_customise_sources(
