@@ -1,7 +1,7 @@
 """Every MODERATION_* variable: read once, checked, frozen.
 
-`values` parses and prints single values, `environment` finds them in an environment, and `model` has a field
-for each variable. A new variable is one more field in `model.Settings`.
+`values` parses and prints single values, `environment` finds them in an environment, `fields` has the kinds
+of fields, and `model` the field of each variable. A new variable is one more field in `model.Settings`.
 """
 
 from image_moderation.settings.environment import SettingsError
