@@ -18,7 +18,7 @@ from image_moderation.telemetry.http import http_app
 from image_moderation.telemetry.metrics import Metrics
 from image_moderation.telemetry.server import HttpServer
 from image_moderation.telemetry.tracing import Tracing, make_tracing
-from image_moderation.wiring import clock, make_store
+from image_moderation.wiring import clock, make_outbox, make_store
 
 
 def build(settings: Settings) -> Replica:
@@ -32,9 +32,10 @@ def build(settings: Settings) -> Replica:
     tracing = make_tracing(os.environ, __version__)
     store_client = connect(settings.store_address)
     store = make_store(settings, store_client, metrics.store_call)
+    redis_outbox = make_outbox(settings, store_client)
     transport = _transport(settings, metrics, tracing)
-    sink = store if settings.store_is_broker else BrokerSink(transport, store)
-    outbox = Outbox(sink=sink, store=store, metrics=metrics, tracing=tracing, clock=clock)
+    sink = redis_outbox if settings.store_is_broker else BrokerSink(transport, redis_outbox)
+    outbox = Outbox(sink=sink, store=redis_outbox, metrics=metrics, tracing=tracing, clock=clock)
     intake = Intake(
         source=transport,
         store=store,
@@ -45,7 +46,7 @@ def build(settings: Settings) -> Replica:
         max_deliveries=settings.max_deliveries,
     )
     running = [
-        Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
+        Loop(1.0, partial(loops.watch_store, store, redis_outbox, outbox, metrics, health, clock)),
         Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
         Loop(1.0, partial(loops.watch_readers, transport, health)),
         Loop(1.0, partial(loops.sweep, outbox, health)),

@@ -15,6 +15,7 @@ from image_moderation.brokers.port import Transport
 from image_moderation.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
 from image_moderation.intake.intake import Intake
 from image_moderation.outbox.outbox import Outbox
+from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import RedisStore
 from image_moderation.telemetry.health import Health
 from image_moderation.telemetry.metrics import Metrics
@@ -56,21 +57,26 @@ async def sleep(seconds: float, stop: asyncio.Event) -> None:
 
 
 async def watch_store(
-    store: RedisStore, outbox: Outbox, metrics: Metrics, health: Health, clock: Callable[[], int]
+    store: RedisStore,
+    redis_outbox: RedisOutbox,
+    outbox: Outbox,
+    metrics: Metrics,
+    health: Health,
+    clock: Callable[[], int],
 ) -> None:
     """Set the checks `store` and `outbox`, and the gauges that are read from the store."""
     try:
         await store.check()
-        pending, oldest = await store.outbox_size()
+        backlog = await redis_outbox.backlog()
         asked_at = await store.oldest_review()
-        breaker_open = await store.breaker_open()
+        breaker_open = await store.breaker.is_open(clock())
     except StoreUnavailable as error:
         health.set("store", ok=False, why=str(error))
         return
     now = clock()
-    age = _age(oldest, now)
+    age = _age(backlog.oldest, now)
     health.set("store", ok=True)
-    metrics.outbox(pending, age)
+    metrics.outbox(backlog.count, age)
     metrics.review_age(_age(asked_at, now))
     metrics.breaker(breaker_open)
     # An unroutable decision has a metric and an alert of its own, and delays no other decision.

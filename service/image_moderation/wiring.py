@@ -10,6 +10,7 @@ from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.policy import Policy
 from image_moderation.redis_connection import Client, close, connect
 from image_moderation.settings import Settings, milliseconds
+from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from image_moderation.store.scan import CaseScan
 
@@ -37,19 +38,26 @@ def policy(settings: Settings) -> Policy:
 def make_store(
     settings: Settings, client: Client, timer: Callable[[float], None] = lambda _: None
 ) -> RedisStore:
-    """Return the store; `timer` is called with the seconds of each call."""
-    retention = settings.decision_retention
+    """Return the store; `timer` is called with the seconds of each `apply`."""
     return RedisStore(
         client,
         prefix=settings.key_prefix,
         policy=policy(settings),
-        lifetimes=Lifetimes(
-            decided=milliseconds(settings.block_retention),
-            stream=None if retention is None else milliseconds(retention),
-        ),
+        lifetimes=Lifetimes(decided=milliseconds(settings.block_retention)),
         reporter_key=settings.reporter_key_bytes,
         clock=clock,
         timer=timer,
+    )
+
+
+def make_outbox(settings: Settings, client: Client) -> RedisOutbox:
+    """Return the outbox of that store."""
+    retention = settings.decision_retention
+    return RedisOutbox(
+        client,
+        prefix=settings.key_prefix,
+        clock=clock,
+        decision_retention=None if retention is None else milliseconds(retention),
     )
 
 

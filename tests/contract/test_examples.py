@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from image_moderation.brokers.redis.group import raw_message
 from image_moderation.domain.message import DeadLetterReason, RawMessage
-from image_moderation.domain.report import Report, Verdict
+from image_moderation.domain.report import Report, Review
 from image_moderation.events.models import (
     REPORTED,
     REPORTED_CHANNEL,
@@ -100,9 +100,9 @@ def read(body: bytes) -> Report:
     return report
 
 
-def judge(body: bytes) -> Verdict:
+def judge(body: bytes) -> Review:
     verdict = parse(RawMessage("image.reviewed", "1795428300000-0", body, NOW), NOW, MAX_BYTES)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Review)
     return verdict
 
 
@@ -123,7 +123,7 @@ def test_a_valid_example_is_parsed(file: Path) -> None:
     if event["type"] == REVIEWED:
         verdict = judge(file.read_bytes())
         assert verdict.image_id == event["data"]["image_id"]
-        assert verdict.upheld is (event["data"]["verdict"] == "upheld")
+        assert verdict.verdict == event["data"]["verdict"]
     if event["type"] not in REPORTED_TYPES:
         return
     report = read(file.read_bytes())

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import Event, Verdict
+from image_moderation.domain.report import Event, Review, Verdict
 from image_moderation.events.render import decision_message
 from image_moderation.store.memory_store import MemoryStore
 from tests.support.contract_programs import program
@@ -130,10 +130,10 @@ some_events = st.one_of(
         st.integers(1, 60),
     ),
     st.builds(
-        lambda image, time, upheld: Verdict(image, BASE + time, BASE + time, upheld),
+        lambda image, time, verdict: Review(image, BASE + time, BASE + time, verdict),
         st.sampled_from(["img-1", "img-2"]),
         st.integers(1, 60),
-        st.booleans(),
+        st.sampled_from(Verdict),
     ),
 )
 

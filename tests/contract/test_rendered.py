@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from image_moderation.contracts.schemas import json_schema
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
-from image_moderation.domain.report import Report, Verdict
+from image_moderation.domain.report import Report, Review, Verdict
 from image_moderation.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
 from image_moderation.events.parse import parse
 from image_moderation.events.render import (
@@ -208,20 +208,21 @@ def test_a_report_that_is_sent_is_understood(*, retract: bool, reason: str | Non
     assert report.group == (None if retract else group)
 
 
-@pytest.mark.parametrize("upheld", [False, True])
+@pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("moderator", [None, "Zoë"])
-def test_a_verdict_that_is_sent_is_understood(*, upheld: bool, moderator: str | None) -> None:
+def test_a_review_that_is_sent_is_understood(verdict: Verdict, moderator: str | None) -> None:
     body = review_event(
         event_id="e-1",
         source="/moderation-desk",
         time=1_795_428_000_500,
         image_id="写真",
-        upheld=upheld,
+        verdict=verdict,
         moderator_id=moderator,
     )
     event = check(body)
     assert event["type"] == REVIEWED
+    assert event["data"]["verdict"] == verdict.value
     assert event["data"].get("moderator_id") == moderator
     now = 1_795_428_300_000
-    verdict = parse(RawMessage("image.reviewed", "1-0", body), now, 65_536)
-    assert verdict == Verdict("写真", 1_795_428_000_500, now, upheld)
+    review = parse(RawMessage("image.reviewed", "1-0", body), now, 65_536)
+    assert review == Review("写真", 1_795_428_000_500, now, verdict)

@@ -10,6 +10,7 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from image_moderation.domain.report import Verdict
 from image_moderation.embedded import EmbeddedRedis
 from image_moderation.events.render import report_event, review_event
 from image_moderation.wiring import clock
@@ -35,9 +36,9 @@ class Site:
             )
             self.client.xadd("image.reported", {"__data__": body})
 
-    def judge(self, image: str, *, upheld: bool) -> None:
+    def judge(self, image: str, verdict: Verdict) -> None:
         body = review_event(
-            event_id=str(uuid4()), source="/desk", time=clock(), image_id=image, upheld=upheld
+            event_id=str(uuid4()), source="/desk", time=clock(), image_id=image, verdict=verdict
         )
         self.client.xadd("image.reviewed", {"__data__": body})
 
@@ -75,10 +76,10 @@ def test_a_verdict_unblocks_for_good_and_another_blocks_what_nobody_reported(
     with service(tmp_path, redis_server) as running:
         site.report("img", "ann", "ben", "cyd")
         [blocked] = site.told("image.blocked", 1)
-        site.judge("img", upheld=False)
+        site.judge("img", Verdict.CLEARED)
         [unblocked] = site.told("image.unblocked", 1)
         site.report("img", "dan", "eve", "fay", "gus")
-        site.judge("other", upheld=True)
+        site.judge("other", Verdict.UPHELD)
         other = site.told("image.blocked", 2)[1]
         wait_until(lambda: metric(running, "moderation_reports_total", outcome="late") == 4, "none counts")
         assert metric(running, "moderation_verdicts_total", outcome="cleared") == 1

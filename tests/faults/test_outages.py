@@ -112,7 +112,7 @@ async def test_without_the_store_nothing_is_acked_and_the_broker_is_fine(
 
 @pytest.mark.parametrize("script", [lua.APPLY, lua.DELIVER], ids=lambda script: script.name)
 async def test_a_lost_reply_neither_loses_nor_repeats_a_decision(
-    client: Any, proxy: FaultProxy, tmp_path: Path, script: lua.Script
+    client: Any, proxy: FaultProxy, tmp_path: Path, script: lua.Script[Any]
 ) -> None:
     messages, expected = make_sample(600)
     env = {"MODERATION_BROKER_URL": proxy.url, **QUICK}

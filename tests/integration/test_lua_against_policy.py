@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from image_moderation.domain.case import Case, Record
 from image_moderation.domain.decision import Action, Decision
-from image_moderation.domain.policy import Policy, apply
-from image_moderation.domain.report import Event, Outcome, Report, Tick, Verdict
+from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Event, Outcome, Report, Review, Tick, Verdict
+from image_moderation.domain.rules import apply
 from image_moderation.redis_connection import Client, connect
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import Keys, partition_of
-from image_moderation.store.layout import EXTRA, decode
+from image_moderation.store.layout import EXTENDED, decode
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from tests.support.histories import BASE, report, retraction, traces
 
@@ -79,7 +80,7 @@ def single_events(draw: st.DrawFn, windows: list[int]) -> list[Event]:
         return [Tick(image)]
     if draw(st.integers(0, 7)) == 0:
         time = BASE + draw(st.integers(-2, 40))
-        return [Verdict(image, time, time + 3, draw(st.booleans()), draw(traces))]
+        return [Review(image, time, time + 3, draw(st.sampled_from(Verdict)), draw(traces))]
     who = f"user-{draw(st.integers(0, 9))}"
     window = draw(st.sampled_from(windows))
     time = draw(st.integers(0, 3)) * window + draw(st.integers(-2, 2)) + draw(st.sampled_from([0, 0, 0, 5]))
@@ -251,7 +252,20 @@ def packed(case: Case) -> bytes:
     """A case without records, such as a verdict leaves behind; the layout is that of store/layout.py."""
     floor, decided_at = case.floor.to_bytes(6, "little"), case.decided_at.to_bytes(6, "little")
     return struct.pack(
-        "<B6s6s6sHI6s6s6s6sBBB", EXTRA, floor, b"", b"", 0, case.revision, decided_at, b"", b"", b"", 0, 0, 0
+        "<B6s6s6sHI6s6s6s6sBBB",
+        EXTENDED,
+        floor,
+        b"",
+        b"",
+        0,
+        case.revision,
+        decided_at,
+        b"",
+        b"",
+        b"",
+        0,
+        0,
+        0,
     )
 
 

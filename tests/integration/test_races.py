@@ -13,15 +13,17 @@ import structlog
 from structlog.testing import capture_logs
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import Publication, State, Trigger
+from image_moderation.domain.decision import Backlog, Delivery, Publication, State, Trigger
 from image_moderation.domain.errors import Misconfigured
 from image_moderation.domain.message import Outgoing
-from image_moderation.domain.policy import Policy, score
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
+from image_moderation.domain.rules.records import distinct_groups
 from image_moderation.redis_connection import Client, connect
 from image_moderation.store.checks import check_server
 from image_moderation.store.digests import fingerprint
 from image_moderation.store.keys import Keys
+from image_moderation.store.redis_outbox import LEASE, RedisOutbox
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from image_moderation.store.reporter_key import agree_on_key, keep_record
 from tests.support.declarative import ledger
@@ -62,13 +64,19 @@ async def stores(clients: list[Client]) -> list[RedisStore]:
     return stores
 
 
+def redis_outbox(client: Client, now: int = BASE) -> RedisOutbox:
+    return RedisOutbox(client, prefix="moderation", clock=lambda: now)
+
+
 async def spread(stores: Sequence[RedisStore], events: Sequence[Report]) -> list[tuple[Outcome, int]]:
     """Each event in a call of its own, all at once; `(outcome, decisions)` of each."""
     calls = [stores[number % len(stores)].apply([event]) for number, event in enumerate(events)]
     return [(applied.outcomes[0], len(applied.entries)) for applied in await asyncio.gather(*calls)]
 
 
-async def test_a_hundred_racing_reporters_give_one_decision(stores: list[RedisStore]) -> None:
+async def test_a_hundred_racing_reporters_give_one_decision(
+    stores: list[RedisStore], clients: list[Client]
+) -> None:
     for number in range(ROUNDS):
         image = f"img-{number}"
         events = [report(f"user-{who}", who, image=image) for who in range(100)]
@@ -78,7 +86,7 @@ async def test_a_hundred_racing_reporters_give_one_decision(stores: list[RedisSt
         assert sum(decisions for _, decisions in answers) == 1
         case, (decision,) = await stores[0].case(image)
         assert (case.state, case.revision, decision.distinct_reporters) == (State.BLOCKED, 1, 5)
-    assert await stores[0].outbox_size() == (ROUNDS, BASE)
+    assert await redis_outbox(clients[0]).backlog() == Backlog(ROUNDS, BASE)
 
 
 async def test_racing_repetitions_count_once(stores: list[RedisStore]) -> None:
@@ -132,29 +140,32 @@ async def test_racing_reports_and_retractions_end_as_some_order_would(stores: li
         assert {who: (record.time, record.stands) for who, record in case.records.items()} == {
             digest(who).hex(): (event.time, not event.retracted) for who, event in end.newest.items()
         }
-        assert case.score == score(case.records)
+        assert case.score == distinct_groups(case.records)
 
 
 async def test_racing_deliveries_put_one_entry_into_the_stream(
     stores: list[RedisStore], clients: list[Client]
 ) -> None:
+    outboxes = [redis_outbox(client) for client in clients]
     for number in range(ROUNDS):
         events = [report(f"user-{who}", who, image=f"img-{number}") for who in range(5)]
         entries = (await stores[0].apply(events)).entries
         publications = [Publication(entry, Outgoing("image.blocked", b"%d" % number)) for entry in entries]
-        settled = await asyncio.gather(*(stores[n % REPLICAS].deliver(publications) for n in range(12)))
-        assert sum(first for (first,) in settled) == 1
+        answers = await asyncio.gather(*(outboxes[n % REPLICAS].deliver(publications) for n in range(12)))
+        assert Counter(delivery for (delivery,) in answers) == {
+            Delivery.SETTLED: 1,
+            Delivery.ALREADY_SETTLED: 11,
+        }
     stream: Any = await clients[0].xrange("image.blocked")
     assert [fields[b"__data__"] for _, fields in stream] == [b"%d" % number for number in range(ROUNDS)]
-    assert await stores[0].outbox_size() == (0, None)
+    assert await outboxes[0].backlog() == Backlog(0, None)
 
 
-async def test_racing_sweeps_take_each_decision_once(stores: list[RedisStore]) -> None:
+async def test_racing_sweeps_take_each_decision_once(stores: list[RedisStore], clients: list[Client]) -> None:
     images = [f"img-{number}" for number in range(100)]
     await stores[0].apply([report(f"user-{who}", who, image=image) for who in range(5) for image in images])
-    for store in stores:
-        store._clock = lambda: BASE + 5_000
-    taken = await asyncio.gather(*(store.claim_unpublished() for store in stores for _ in range(2)))
+    outboxes = [redis_outbox(client, now=BASE + LEASE) for client in clients]
+    taken = await asyncio.gather(*(outbox.claim_unpublished() for outbox in outboxes for _ in range(2)))
     assert sorted(entry.decision.image_id for batch in taken for entry in batch) == sorted(images)
 
 

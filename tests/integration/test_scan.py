@@ -14,6 +14,7 @@ import redis
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State, Trigger
 from image_moderation.domain.errors import StoreUnavailable
+from image_moderation.domain.report import Verdict
 from image_moderation.redis_connection import close, connect
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import Keys
@@ -26,7 +27,12 @@ from tests.support.valkey_cluster import ValkeyCluster
 
 BLOCKED = Case(state=State.BLOCKED, floor=900, revision=1, decided_at=1000, trigger=Trigger.THRESHOLD)
 CLEARED = Case(
-    floor=5000, revision=2, decided_at=2000, trigger=Trigger.MODERATOR, verdict="cleared", verdict_time=1999
+    floor=5000,
+    revision=2,
+    decided_at=2000,
+    trigger=Trigger.MODERATOR,
+    verdict=Verdict.CLEARED,
+    verdict_time=1999,
 )
 OPEN = Case(first=500, last=600, score=2)
 MINUTE = 60

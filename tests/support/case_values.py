@@ -5,9 +5,7 @@ from zlib import crc32
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State
-from image_moderation.store.layout import BLOCKED, EXTRA, TRIGGERS
-
-_MARKS = {None: 0, "upheld": 1, "cleared": 2}
+from image_moderation.store.layout import BLOCKED, EXTENDED, TRIGGERS, VERDICTS
 
 
 def case_key(image: str) -> bytes:
@@ -18,8 +16,9 @@ def case_key(image: str) -> bytes:
 
 def case_value(case: Case) -> bytes:
     """Return the packed case, without records and reasons."""
-    flags = EXTRA | (BLOCKED if case.state is State.BLOCKED else 0)
-    marks = _MARKS[case.verdict] | (4 if case.shadow_blocked else 0)
+    flags = EXTENDED | (BLOCKED if case.state is State.BLOCKED else 0)
+    verdict = 0 if case.verdict is None else VERDICTS.index(case.verdict) + 1
+    marks = verdict | (4 if case.shadow_blocked else 0)
     trigger = 0 if case.trigger is None else TRIGGERS.index(case.trigger) + 1
     head = struct.pack("<B6s6s6sH", flags, *map(_int, (case.floor, case.first, case.last)), case.score)
     times = map(_int, (case.decided_at, case.verdict_time, case.asked_at, case.shadow_asked_at))

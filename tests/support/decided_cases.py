@@ -2,6 +2,7 @@
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.report import Verdict
 from image_moderation.wiring import clock
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -12,7 +13,7 @@ BY_MODERATOR = Case(
     revision=3,
     decided_at=NOW - DAY,
     trigger=Trigger.MODERATOR,
-    verdict="upheld",
+    verdict=Verdict.UPHELD,
     verdict_time=NOW - DAY,
 )
 CLEARED = Case(
@@ -20,7 +21,7 @@ CLEARED = Case(
     revision=2,
     decided_at=NOW - 2 * HOUR,
     trigger=Trigger.MODERATOR,
-    verdict="cleared",
+    verdict=Verdict.CLEARED,
     verdict_time=NOW - 2 * HOUR,
 )
 OPEN = Case(first=NOW - HOUR, last=NOW - HOUR, score=2)

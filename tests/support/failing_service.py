@@ -16,9 +16,10 @@ import image_moderation.wiring
 from image_moderation.brokers.port import Handler
 from image_moderation.brokers.redis.transport import RedisTransport
 from image_moderation.cli import main
-from image_moderation.domain.decision import Applied, OutboxEntry, Publication
+from image_moderation.domain.decision import Applied, Delivery, OutboxEntry, Publication
 from image_moderation.domain.message import DeadLetter, RawMessage
-from image_moderation.domain.report import Report, Tick, Verdict
+from image_moderation.domain.report import Event
+from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import RedisStore
 
 STEPS = (
@@ -51,13 +52,17 @@ def _reach(step: str) -> None:
 class FailingStore(RedisStore):
     """The store, with a failpoint before and after each call."""
 
-    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool = False) -> Applied:
+    async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied:
         _reach("before_apply")
         applied = await super().apply(events, retried=retried)
         _reach("after_apply")
         return applied
 
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
+
+class FailingOutbox(RedisOutbox):
+    """The outbox, with a step before and after each call."""
+
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[Delivery]:
         _reach("before_deliver")
         delivered = await super().deliver(publications)
         _reach("after_deliver")
@@ -99,6 +104,7 @@ class FailingTransport(RedisTransport):
 
 if __name__ == "__main__":
     setattr(image_moderation.wiring, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
+    setattr(image_moderation.wiring, "RedisOutbox", FailingOutbox)  # noqa: B010
     setattr(image_moderation.brokers.redis, "RedisTransport", FailingTransport)  # noqa: B010
     image_moderation.brokers.port.REDELIVER_AFTER = int(os.environ.get("REDELIVER_AFTER", "10000"))
     main()

@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import Decision
-from image_moderation.domain.policy import Policy, apply
+from image_moderation.domain.decision import Decision, State, Trigger
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
+from image_moderation.domain.rules import apply
 
 BASE = 4_000_000_000_000
 """A time in the far future, so that nothing expires while a test runs."""
 IMAGE = "img-42"
+WINDOW = 10
 
 reporters = st.sampled_from([f"user-{n}" for n in range(9)])
 some_group = st.none() | st.sampled_from(["g1", "g2", "g3"])
 short_reasons = st.sampled_from(["unspecified", "other", "nudity", "spam", "a", "spam.a"])
+
+
+def policy(threshold: int, window: int = WINDOW) -> Policy:
+    """The plain rule, every option off."""
+    return Policy(block_threshold=threshold, report_window=window)
 
 
 def report(
@@ -84,13 +91,26 @@ class Run:
         return self.cases[-1]
 
 
-def run(policy: Policy, history: Sequence[Report], case: Case | None = None, now: int = BASE) -> Run:
+def run(rule: Policy, history: Sequence[Report], case: Case | None = None, now: int = BASE) -> Run:
     """The policy's steps over one image's history."""
     result = Run([case or Case()], [], {})
     for number, event in enumerate(history):
-        step = apply(policy, result.case, event, now)
+        step = apply(rule, result.case, event, now)
         result.cases.append(step.case)
         result.outcomes.append(step.outcome)
         if step.decision is not None:
             result.decisions[number] = step.decision
     return result
+
+
+def assert_closed(result: Run) -> None:
+    """The run has ended with one decision, a block, and its case holds nothing but that."""
+    case = result.case
+    (decision,) = result.decisions.values()
+    assert case == Case(
+        state=State.BLOCKED,
+        floor=decision.last_reported_at or 0,
+        revision=1,
+        decided_at=decision.decided_at,
+        trigger=Trigger.THRESHOLD,
+    )

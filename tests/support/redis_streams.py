@@ -5,7 +5,7 @@ from typing import cast
 import redis
 
 from image_moderation.domain.message import RawMessage
-from image_moderation.domain.report import Report, Verdict
+from image_moderation.domain.report import Report, Review
 from image_moderation.events.parse import parse
 from image_moderation.wiring import clock
 
@@ -16,7 +16,7 @@ def stream(client: redis.Redis, name: str) -> Stream:
     return cast("Stream", client.xrange(name))
 
 
-def parsed(client: redis.Redis, channel: str) -> list[Report | Verdict]:
+def parsed(client: redis.Redis, channel: str) -> list[Report | Review]:
     """Return the events of a stream, parsed by the service's parser."""
     return [
         parse(RawMessage(channel, entry.decode(), fields[b"__data__"]), clock(), 65_536)

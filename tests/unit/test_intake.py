@@ -11,7 +11,7 @@ from image_moderation.domain.decision import Action, Applied, Decision, OutboxEn
 from image_moderation.domain.errors import BrokerUnavailable, StoreUnavailable
 from image_moderation.domain.message import DeadLetter, RawMessage
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import Outcome, Report, Tick, Verdict
+from image_moderation.domain.report import Event, Outcome, Report, Review, Tick, Verdict
 from image_moderation.events.render import review_event
 from image_moderation.intake import intake as module
 from image_moderation.intake.intake import Intake
@@ -32,9 +32,9 @@ def message(number: int, *, image: str = "img", deliveries: int = 1, body: bytes
     return RawMessage(CHANNEL, f"{NOW}-{number}", body or json.dumps(event).encode(), NOW, deliveries)
 
 
-def verdict(number: int, *, upheld: bool, image: str = "img", body: bytes | None = None) -> RawMessage:
+def review(number: int, verdict: Verdict, *, image: str = "img", body: bytes | None = None) -> RawMessage:
     event = review_event(
-        event_id=f"v{number}", source="/desk", time=NOW + number, image_id=image, upheld=upheld
+        event_id=f"v{number}", source="/desk", time=NOW + number, image_id=image, verdict=verdict
     )
     return RawMessage("image.reviewed", f"{NOW}-{number}", body or event, NOW + number)
 
@@ -83,7 +83,7 @@ class World:
         self._call("park", len(dead_letters))
         self.dead_letters += dead_letters
 
-    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
+    async def apply(self, events: Sequence[Event], *, retried: bool) -> Applied:
         applied = await self.store.apply(events, retried=retried)
         self._call("apply", retried)  # a failure loses the reply of what was applied
         return applied._replace(shadow=self.shadow)
@@ -189,7 +189,7 @@ async def test_messages_delivered_often_go_one_by_one_and_as_retries() -> None:
 async def test_a_parser_that_fails_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     from image_moderation.events.parse import parse
 
-    def broken(raw: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
+    def broken(raw: RawMessage, now: int, max_bytes: int) -> Report | Review:
         if raw.position.endswith("-1"):
             raise RecursionError("secret-value")
         return parse(raw, now, max_bytes)
@@ -207,11 +207,11 @@ async def test_verdicts_go_the_same_way_and_are_counted_apart() -> None:
     world = World()
     await world.intake.process([message(n) for n in range(3)])
     batch = [
-        verdict(1, upheld=False),
-        verdict(1, upheld=False),
-        verdict(0, upheld=True),
-        verdict(2, upheld=True, image="other"),
-        verdict(3, upheld=True, body=b"oops"),
+        review(1, Verdict.CLEARED),
+        review(1, Verdict.CLEARED),
+        review(0, Verdict.UPHELD),
+        review(2, Verdict.UPHELD, image="other"),
+        review(3, Verdict.UPHELD, body=b"oops"),
     ]
     world.log.clear()
     await world.intake.process(batch)
@@ -230,7 +230,7 @@ async def test_verdicts_go_the_same_way_and_are_counted_apart() -> None:
 
 async def test_a_verdict_on_the_channel_of_reports_is_parked_and_the_reverse() -> None:
     world = World()
-    await world.intake.process([message(0), verdict(1, upheld=True)._replace(channel=CHANNEL)])
+    await world.intake.process([message(0), review(1, Verdict.UPHELD)._replace(channel=CHANNEL)])
     await world.intake.process([message(2)._replace(channel="image.reviewed")])
     assert [dead_letter.reason for dead_letter in world.dead_letters] == ["unknown_type", "unknown_type"]
     assert (world.outcomes, world.judged) == ({"counted": 1, "unknown_type": 2}, {})

@@ -1,229 +1,17 @@
-"""The policy: its promises over random histories, and one plain example or more for each statement."""
+"""The policy, statement by statement: one plain example or more for each."""
 
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from image_moderation.domain.case import Case, Record
 from image_moderation.domain.decision import Action, Decision, State, Trigger
-from image_moderation.domain.policy import Policy, apply, score
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
-from tests.support.declarative import deciding, ledger, reports_between
-from tests.support.histories import BASE, IMAGE, Run, events_within, report, retraction, run
+from image_moderation.domain.rules import apply
+from tests.support.histories import BASE, IMAGE, WINDOW, assert_closed, policy, report, retraction, run
 
-WINDOW = 10
 COUNTED, DUPLICATE, LATE = Outcome.COUNTED, Outcome.DUPLICATE, Outcome.LATE
-thresholds = st.integers(1, 7)
-many = settings(max_examples=400, deadline=None)
-
-
-def policy(threshold: int, window: int = WINDOW) -> Policy:
-    return Policy(block_threshold=threshold, report_window=window)
-
-
-def ledger_of(case: Case) -> dict[str, tuple[int, str | None, str | None]]:
-    """A case's records without the order they came in."""
-    return {who: (record.time, record.reason, record.group) for who, record in case.records.items()}
-
-
-def expected_ledger(history: list[Report]) -> dict[str, tuple[int, str | None, str | None]]:
-    return {
-        who: (event.time, None if event.retracted else event.reason, event.group)
-        for who, event in ledger(history).newest.items()
-    }
-
-
-# Promise A: reports alone, within one window -------------------------------------------------------
-
-
-@many
-@given(st.data(), thresholds)
-def test_a_reports_alone_end_the_same_in_any_order_and_repetition(
-    data: st.DataObject, threshold: int
-) -> None:
-    history = data.draw(events_within(WINDOW, retractions=False))
-    repeated = data.draw(st.lists(st.sampled_from(history), max_size=6))
-    other = data.draw(st.permutations(history + repeated))
-    enough = ledger(history).score >= threshold
-    for order in (history, other):
-        result = run(policy(threshold), order)
-        assert len(result.decisions) == enough
-        if enough:
-            _is_closed(result)
-            continue
-        case = result.case
-        assert case.state is State.OPEN
-        assert case.score == ledger(history).score
-        assert (case.first, case.last) == (ledger(history).first, ledger(history).last)
-        assert ledger_of(case) == expected_ledger(history)
-        assert case.floor == 0
-
-
-def _is_closed(result: Run) -> None:
-    case = result.case
-    (decision,) = result.decisions.values()
-    assert case == Case(
-        state=State.BLOCKED,
-        floor=decision.last_reported_at or 0,
-        revision=1,
-        decided_at=decision.decided_at,
-        trigger=Trigger.THRESHOLD,
-    )
-
-
-# Promise B: with retractions, within one window ----------------------------------------------------
-
-
-@many
-@given(st.data(), thresholds)
-@example(None, 2)
-def test_b_the_ledger_converges_and_a_block_stands_between(
-    data: st.DataObject | None, threshold: int
-) -> None:
-    if data is None:  # a retraction that comes before its report, which was superseded as well
-        history = [retraction("user-1", 6), report("user-1", 5), report("user-1", 7)]
-        other = list(reversed(history))
-    else:
-        history = data.draw(events_within(WINDOW, retractions=True))
-        other = data.draw(
-            st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6)))
-        )
-    with_all = ledger(history).score
-    without_retractions = ledger([event for event in history if not event.retracted]).score
-    for order in (history, other):
-        result = run(policy(threshold), order)
-        assert len(result.decisions) <= 1
-        if with_all >= threshold:
-            assert result.decisions
-        if result.decisions:
-            assert without_retractions >= threshold
-            _is_closed(result)
-        else:
-            case = result.case
-            assert ledger_of(case) == expected_ledger(history)
-            assert (case.score, case.first, case.last, case.floor) == (
-                with_all,
-                ledger(history).first,
-                ledger(history).last,
-                0,
-            )
-
-
-@many
-@given(events_within(WINDOW, retractions=True, keep_group=False), thresholds)
-def test_within_one_window_the_decision_is_what_the_definition_says(
-    history: list[Report], threshold: int
-) -> None:
-    """Which event blocks, and every field of the decision; groups may change from report to report."""
-    result = run(policy(threshold), history, now=BASE + 77)
-    number = deciding(history, threshold)
-    if number is None:
-        assert not result.decisions
-        assert result.case.score == ledger(history).score
-        return
-    seen = ledger(history[: number + 1])
-    assert result.decisions == {
-        number: Decision(
-            image_id=IMAGE,
-            action=Action.BLOCK,
-            revision=1,
-            decided_at=BASE + 77,
-            state=State.BLOCKED,
-            trigger=Trigger.THRESHOLD,
-            automated=True,
-            distinct_reporters=seen.score,
-            threshold=threshold,
-            reasons=seen.reasons,
-            first_reported_at=seen.first,
-            last_reported_at=seen.last,
-            policy=policy(threshold).hash,
-            traceparent=history[number].traceparent,
-        )
-    }
-    assert set(result.outcomes[number + 1 :]) <= {Outcome.ALREADY_BLOCKED}
-
-
-# Promise C: over many windows ----------------------------------------------------------------------
-
-
-@many
-@given(events_within(5 * WINDOW, retractions=True, most=25, keep_group=False), thresholds)
-def test_c_what_counts_lies_within_one_window_and_after_the_floor(
-    history: list[Report], threshold: int
-) -> None:
-    rule = policy(threshold)
-    result = run(rule, history)
-    for number, event in enumerate(history):
-        before, after, outcome = result.cases[number], result.cases[number + 1], result.outcomes[number]
-        assert after.floor >= before.floor
-        if before.state is State.OPEN and event.time <= before.floor:
-            assert outcome is LATE
-            assert after == before
-        decision = result.decisions.get(number)
-        if decision is not None:
-            first, last = decision.first_reported_at or 0, decision.last_reported_at or 0
-            counted = reports_between(history[: number + 1], first, last)
-            assert decision.distinct_reporters == counted.score >= threshold
-            assert decision.reasons == counted.reasons
-            assert before.floor < first <= last <= first + WINDOW
-        elif after.state is State.OPEN:
-            assert after.score == score(after.records) < threshold
-            assert all(record.time > after.floor for record in after.records.values())
-            if after.first:
-                assert after.floor < after.first <= after.last <= after.first + WINDOW
-                assert after.score == reports_between(history[: number + 1], after.first, after.last).score
-            assert all(
-                after.first <= record.time <= after.last for record in after.records.values() if record.stands
-            )
-
-
-# Promise E: replays --------------------------------------------------------------------------------
-
-
-@many
-@given(st.data(), thresholds)
-def test_e_what_was_processed_changes_nothing_when_it_comes_again(
-    data: st.DataObject, threshold: int
-) -> None:
-    history = data.draw(events_within(4 * WINDOW, retractions=True, most=16, keep_group=False))
-    rule = policy(threshold)
-    for end in range(1, len(history) + 1):
-        done = history[:end]
-        case = run(rule, done).case
-        again = [run(rule, done, case, now=BASE + 1)]
-        again += [run(rule, [event], case, now=BASE + 1) for event in done]
-        for result in again:
-            assert result.case == case
-            assert not result.decisions
-            assert not {COUNTED, Outcome.RETRACTED} & set(result.outcomes)
-
-
-@many
-@given(st.data(), thresholds, st.integers(1, WINDOW))
-def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shorter: int) -> None:
-    """A shortened window counts nothing twice; neither it nor a lengthened one goes beyond itself."""
-    history = data.draw(events_within(3 * WINDOW, retractions=True, most=16))
-    cut = data.draw(st.integers(0, len(history)))
-    rules = [policy(threshold), policy(threshold, shorter)]
-    if data.draw(st.booleans()):
-        rules.reverse()
-    case = run(rules[0], history[:cut]).case
-    result = run(rules[1], history[cut:], case)
-    for number, outcome in enumerate(result.outcomes):
-        after = result.cases[number + 1]
-        if outcome is COUNTED and after.state is State.OPEN:
-            assert after.last - after.first <= rules[1].report_window
-    for number, decision in result.decisions.items():
-        if not history[cut + number].retracted:
-            first, last = decision.first_reported_at or 0, decision.last_reported_at or 0
-            assert last - first <= rules[1].report_window
-    if rules[0].report_window < rules[1].report_window:
-        return  # what was too old for the shorter window may count now, for the first time
-    again = run(rules[1], history, result.case)
-    assert not again.decisions
-    assert not {COUNTED, Outcome.RETRACTED} & set(again.outcomes)
 
 
 # Statement 1 and 2: time, and the ledger -----------------------------------------------------------
@@ -381,7 +169,7 @@ def test_the_report_that_reaches_the_threshold_blocks_and_closes_the_round() -> 
             policy=policy(3).hash,
         )
     }
-    _is_closed(result)
+    assert_closed(result)
 
 
 def test_revision_and_time_of_decision_grow_though_the_clock_goes_back() -> None:
@@ -410,28 +198,6 @@ def test_a_full_case_drops_retractions_and_spare_members_and_never_a_group() -> 
     assert set(newcomer.case.records) == {"alone", "head", "spare-99"}
     assert newcomer.case.score == full.score == 2
     assert set(apply(rule, full, retraction("late", 5), BASE).case.records) == {"alone", "head", "late"}
-
-
-@many
-@given(st.data(), st.integers(1, 3))
-def test_a_flood_never_changes_the_score_and_never_outgrows_the_bound(
-    data: st.DataObject, threshold: int
-) -> None:
-    """Beyond the bound a repeated spare member or forgotten retraction adds a record, and counts nothing."""
-    history = data.draw(events_within(WINDOW, retractions=False, most=6))
-    size, group = data.draw(st.integers(60, 120)), data.draw(st.sampled_from([None, "g1", "flood"]))
-    flood = [report(f"f-{n}", 1, group=group) if group else retraction(f"f-{n}", 1) for n in range(size)]
-    where = data.draw(st.integers(0, len(history)))
-    whole = history[:where] + flood + history[where:]
-    rule = policy(threshold)
-    result = run(rule, whole)
-    assert max(len(case.records) for case in result.cases) <= rule.most_records
-    assert len(result.decisions) == (ledger(whole).score >= threshold)
-    if not result.decisions:
-        assert result.case.score == ledger(whole).score
-        again = run(rule, whole, result.case)
-        assert again.case.score == result.case.score
-        assert COUNTED not in again.outcomes
 
 
 def test_reasons_beyond_the_table_are_other() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from image_moderation import loops, replica
 from image_moderation.brokers.port import Figures
+from image_moderation.domain.decision import Backlog
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from image_moderation.loops import Loop
 from image_moderation.replica import Replica
@@ -44,19 +45,24 @@ class Parts:
     async def check(self) -> None:
         self.call("check")
 
-    async def outbox_size(self) -> tuple[int, int | None]:
-        return (0, None) if self.oldest is None else (1, self.oldest)
-
     async def oldest_review(self) -> int | None:
         return NOW - 60_000
 
-    async def breaker_open(self) -> bool:
+    @property
+    def breaker(self) -> "Parts":
+        return self
+
+    async def is_open(self, now: int) -> bool:
+        assert now == NOW
         return True
 
     async def aclose(self) -> None:
         self.call("close")
 
-    # The outbox
+    # The outbox, and where it is stored
+    async def backlog(self) -> Backlog:
+        return Backlog(0 if self.oldest is None else 1, self.oldest)
+
     def refused_since(self, time: int) -> bool:
         return self.refused_at >= time
 
@@ -84,7 +90,12 @@ class Parts:
 
     async def watch_store(self) -> None:
         await loops.watch_store(
-            cast("Any", self), cast("Any", self), self.metrics, self.health, clock=lambda: NOW
+            cast("Any", self),
+            cast("Any", self),
+            cast("Any", self),
+            self.metrics,
+            self.health,
+            clock=lambda: NOW,
         )
 
 

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Action, Decision, State, Trigger
-from image_moderation.domain.policy import Policy, Step, apply
-from image_moderation.domain.report import Event, Outcome, Tick, Verdict
-from tests.support.histories import BASE, report
+from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Event, Outcome, Review, Tick, Verdict
+from image_moderation.domain.rules import apply
+from image_moderation.domain.rules.decisions import Step
+from tests.support.histories import BASE, IMAGE, report
 
-IMAGE = "img-42"
 IMMUNITY = 1_000
 
 
@@ -19,12 +20,12 @@ def rule(**options: object) -> Policy:
     return Policy(**{"block_threshold": 3, "report_window": 100, "immunity": IMMUNITY, **options})  # type: ignore[arg-type]
 
 
-def upheld(time: int) -> Verdict:
-    return Verdict(IMAGE, BASE + time, BASE + time, upheld=True)
+def upheld(time: int) -> Review:
+    return Review(IMAGE, BASE + time, BASE + time, Verdict.UPHELD)
 
 
-def cleared(time: int) -> Verdict:
-    return Verdict(IMAGE, BASE + time, BASE + time, upheld=False)
+def cleared(time: int) -> Review:
+    return Review(IMAGE, BASE + time, BASE + time, Verdict.CLEARED)
 
 
 def reports(*times: int, start: int = 0) -> list[Event]:
@@ -78,8 +79,8 @@ def test_a_verdict_that_comes_before_the_block_holds() -> None:
 
 
 def test_a_repeated_verdict_changes_nothing() -> None:
-    for verdict in (upheld(10), cleared(10)):
-        first, again = steps(rule(), [verdict, verdict])
+    for review in (upheld(10), cleared(10)):
+        first, again = steps(rule(), [review, review])
         assert again.outcome is Outcome.DUPLICATE
         assert (again.case, again.decision) == (first.case, None)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import redis
 
+from image_moderation.domain.report import Verdict
 from image_moderation.embedded import EmbeddedRedis
 from image_moderation.events.render import review_event
 from image_moderation.wiring import clock
@@ -68,9 +69,13 @@ def work(client: redis.Redis, prometheus: Prometheus) -> None:
         wait_until(lambda: client.xrange("image.blocked"), "an image is blocked"),
     )
     images = [json.loads(fields[b"__data__"])["data"]["image_id"] for _, fields in blocked]
-    for image, upheld in ((images[0], False), (images[-1], True), ("img-nobody-reported", True)):
+    for image, verdict in (
+        (images[0], Verdict.CLEARED),
+        (images[-1], Verdict.UPHELD),
+        ("img-nobody-reported", Verdict.UPHELD),
+    ):
         body = review_event(
-            event_id=str(uuid4()), source="/desk", time=clock(), image_id=image, upheld=upheld
+            event_id=str(uuid4()), source="/desk", time=clock(), image_id=image, verdict=verdict
         )
         client.xadd("image.reviewed", {"__data__": body})
     until(prometheus, f"sum(moderation_reports_total) == {len(messages)}")

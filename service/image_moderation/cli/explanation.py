@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.policy import Policy
+from image_moderation.domain.report import Verdict
 from image_moderation.events.render import decision_id, stamp
 
 time_of = stamp
@@ -38,7 +39,7 @@ def withheld_until(case: Case, policy: Policy) -> int | None:
 
 def immune_until(case: Case, now: int) -> int | None:
     """Return until when no report counts, because a moderator cleared the image; None if reports count."""
-    return case.floor if case.verdict == "cleared" and case.floor > now else None
+    return case.floor if case.verdict is Verdict.CLEARED and case.floor > now else None
 
 
 def last_action(case: Case) -> Action:

@@ -1,6 +1,5 @@
 """`review`: publishes a moderator's verdict."""
 
-from enum import StrEnum
 from typing import Annotated
 from uuid import uuid4
 
@@ -9,23 +8,17 @@ import typer
 from image_moderation.cli.output import Json, encodable
 from image_moderation.cli.report import SOURCE
 from image_moderation.cli.send import send
+from image_moderation.domain.report import Verdict
 from image_moderation.events.models import REVIEWED_CHANNEL
 from image_moderation.events.render import review_event
 from image_moderation.settings import Settings
 from image_moderation.wiring import clock
 
 
-class VerdictName(StrEnum):
-    """The values of --verdict."""
-
-    UPHELD = "upheld"
-    CLEARED = "cleared"
-
-
 def review(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")],
     verdict: Annotated[
-        VerdictName,
+        Verdict,
         typer.Option(
             help="`upheld` blocks the image; `cleared` unblocks it, and no report counts for a while."
         ),
@@ -43,7 +36,7 @@ def review(
         source=SOURCE,
         time=now,
         image_id=encodable(image, "IMAGE"),
-        upheld=verdict is VerdictName.UPHELD,
+        verdict=verdict,
         moderator_id=None if moderator is None else encodable(moderator, "--moderator"),
     )
     send("review", settings, REVIEWED_CHANNEL, event_id, image, body, as_json=as_json)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from image_moderation.domain.decision import State, Trigger
-from image_moderation.domain.report import OTHER, UNSPECIFIED
+from image_moderation.domain.report import OTHER, UNSPECIFIED, Verdict
 
 REASON_TABLE_BYTES = 240
 """A case names its first reasons up to this many bytes, one each besides the text; later ones are `other`."""
@@ -25,10 +25,9 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image's reporters, state and revision. The default is a case nobody has touched.
+    """One image's reporters, state and revision. The default is the case of an image without events.
 
-    Reporters and groups are keys of whatever kind the store uses: digests there, plain names in
-    the oracle.
+    Reporters and groups are strings of the store's choice: hexadecimal digests in Redis, plain ids in memory.
     """
 
     state: State = State.OPEN
@@ -41,16 +40,16 @@ class Case:
     revision: int = 0
     decided_at: int = 0
     trigger: Trigger | None = None
-    """What brought the latest decision about."""
-    verdict: str | None = None
-    """`upheld` or `cleared`: the newest verdict by time."""
+    """Of the latest decision."""
+    verdict: Verdict | None = None
+    """The newest by time."""
     verdict_time: int = 0
     asked_at: int = 0
-    """When a review was asked for in this round, by the service's clock; 0 if not."""
+    """When a review was requested in this round, by the service's clock; 0 if not."""
     shadow_asked_at: int = 0
-    """The same, had it not been shadow mode."""
+    """Shadow mode: when a review would have been requested in this round; 0 if not."""
     shadow_blocked: bool = False
-    """Shadow mode would have blocked in this round."""
+    """Shadow mode: the image would have been blocked in this round."""
     reasons: tuple[str, ...] = ()
     """The reasons named in this round, in order of arrival."""
     records: dict[str, Record] = field(default_factory=dict)

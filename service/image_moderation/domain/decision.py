@@ -1,8 +1,8 @@
-"""A decision: what the policy resolved for one image, and the facts it relied on."""
+"""A decision about one image with the facts it relied on, and its way through the outbox."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
 from image_moderation.domain.message import Outgoing
@@ -10,7 +10,7 @@ from image_moderation.domain.report import Outcome
 
 
 class Action(StrEnum):
-    """What other services are asked to do. Open: a later version may add one."""
+    """The request to other services. Open: a later version may add one."""
 
     BLOCK = "block"
     UNBLOCK = "unblock"
@@ -18,7 +18,7 @@ class Action(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What brought the decision about. Open: a later version may add one."""
+    """The cause of a decision. Open: a later version may add one."""
 
     THRESHOLD = "threshold"
     MODERATOR = "moderator"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Frozen once taken: every publication of it is a pure function of these fields."""
+    """Never changes once taken: every publication of it is a pure function of these fields."""
 
     image_id: str
     action: Action
@@ -53,12 +53,12 @@ class Decision:
     reasons: Mapping[str, int]
     """Standing reporters by reason; sums to reporters, not to groups."""
     first_reported_at: int | None
-    """None, like the next, where no report counts: a moderator's decision on an image nobody reported."""
+    """None, like `last_reported_at`, if no report counts: a moderator blocked an image without reports."""
     last_reported_at: int | None
     policy: str
     """Short stable hash of the effective policy."""
     traceparent: str | None = None
-    """W3C Trace Context of the message that brought it about, where it had one."""
+    """W3C Trace Context of the message that caused it; None if it had none."""
 
 
 class OutboxEntry(NamedTuple):
@@ -66,25 +66,45 @@ class OutboxEntry(NamedTuple):
 
     decision: Decision
     token: bytes
-    """What the store needs to settle it; opaque to everybody else."""
+    """The store's own name for it, needed to settle it; opaque to every other room."""
     arrived: int | None = None
-    """When the deciding report arrived, None where that is no longer known."""
+    """When the deciding report arrived, in milliseconds; None if that is no longer known."""
 
 
 class Publication(NamedTuple):
-    """A decision ready to leave."""
+    """A decision and the message that publishes it."""
 
     entry: OutboxEntry
     message: Outgoing
     """Its event: the same bytes under the same id at every attempt."""
 
 
+class Delivery(Enum):
+    """The result of one attempt to publish and settle a decision."""
+
+    SETTLED = auto()
+    """This call removed it from the outbox. Each decision is settled once."""
+    ALREADY_SETTLED = auto()
+    """An earlier call, or another replica, had removed it."""
+    UNROUTABLE = auto()
+    """The broker has nobody to give it to; it stays in the outbox and is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The decisions that wait in the outbox."""
+
+    count: int
+    oldest: int | None
+    """When the oldest that was looked at was taken, in milliseconds; None if none waits."""
+
+
 class Applied(NamedTuple):
-    """What a batch of reports did."""
+    """The result of applying a batch of events."""
 
     outcomes: Sequence[Outcome]
-    """One a report, in the batch's order."""
+    """One an event, in the batch's order."""
     entries: Sequence[OutboxEntry]
     """Decisions to publish, in revision order for each image."""
     shadow: Sequence[Decision] = ()
-    """What would have been decided, in shadow mode: to be counted and logged, never published."""
+    """Shadow mode's decisions: to be counted and logged, never published."""

@@ -1,4 +1,4 @@
-"""What enters the policy: reports, retractions, verdicts, ticks, and what became of each.
+"""The events that the policy takes, reports, reviews and ticks, and the outcome of each.
 
 Times are integers, milliseconds since 1970 UTC, everywhere inside the service.
 """
@@ -30,15 +30,23 @@ class Report(NamedTuple):
     """W3C Trace Context of the message, carried to the decision it causes."""
 
 
-class Verdict(NamedTuple):
-    """A moderator's word on one image, which closes its case's current round."""
+class Verdict(StrEnum):
+    """What a moderator decided about an image."""
+
+    UPHELD = "upheld"
+    """It is to be blocked."""
+    CLEARED = "cleared"
+    """It is not to be blocked, for a while."""
+
+
+class Review(NamedTuple):
+    """A moderator's verdict on one image, which closes its case's current round."""
 
     image_id: str
     time: int
     """When the moderator decided, never later than `arrived`."""
     arrived: int
-    upheld: bool
-    """True: it is to be blocked. False: it is cleared."""
+    verdict: Verdict
     traceparent: str | None = None
     """As a report's."""
 
@@ -48,10 +56,10 @@ class Tick(NamedTuple):
 
     image_id: str
     traceparent: None = None
-    """What withheld the block has no trace any more."""
+    """A tick continues no trace."""
 
 
-Event = Report | Verdict | Tick
+Event = Report | Review | Tick
 
 
 class Outcome(StrEnum):
@@ -69,7 +77,7 @@ class Outcome(StrEnum):
     RETRACTED_BEFORE = "retracted_before"
     """A report older than this reporter's retraction."""
     STALE = "stale"
-    """A retraction or verdict older than what stands."""
+    """A retraction or a review older than the one that stands."""
     HELD = "held"
     """The case is full; only a case whose block is withheld can be."""
     UPHELD = "upheld"

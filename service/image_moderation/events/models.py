@@ -42,7 +42,6 @@ REVIEW_REQUESTED = "image.review-requested.v1"
 DEAD_LETTER = "image.dead-letter.v1"
 
 SOURCE = "/image-moderation"
-UPHELD, CLEARED = "upheld", "cleared"
 
 
 class _Attributes(TypedDict):

@@ -1,4 +1,4 @@
-"""Parses a broker's message to a report or a verdict. The only parser."""
+"""Parses a broker's message to a report or a review. The only parser."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from image_moderation.domain.clock import DAY
 from image_moderation.domain.message import DeadLetterReason, RawMessage
-from image_moderation.domain.report import UNSPECIFIED, Report, Verdict
+from image_moderation.domain.report import UNSPECIFIED, Report, Review, Verdict
 from image_moderation.events.binary import attributes, is_json, structured
 from image_moderation.events.models import (
     REPORTED_CHANNEL,
@@ -15,17 +16,15 @@ from image_moderation.events.models import (
     RETRACTED,
     REVIEWED_CHANNEL,
     REVIEWS,
-    UPHELD,
     types_on,
 )
 from image_moderation.events.trace import NAME, traceparent
 
 # The validators themselves: the adapters' methods cost more and only pass options on.
 _report_of_json = REPORTS.validator.validate_json
-_verdict_of_json = REVIEWS.validator.validate_json
+_review_of_json = REVIEWS.validator.validate_json
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STAMP = 1_420_070_400_000
-_DAY = 86_400_000
 
 
 class Malformed(Exception):
@@ -39,8 +38,8 @@ class Malformed(Exception):
         self.reason = reason
 
 
-def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
-    """Return the report or verdict in `message`: on `image.reviewed` a verdict, elsewhere a report.
+def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
+    """Return the report or review in `message`: on `image.reviewed` a review, elsewhere a report.
 
     `now` is the service's time in milliseconds, `max_bytes` the longest body accepted.
 
@@ -60,24 +59,24 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Verdict:
             body = structured(found, body)
         if b"NaN" in body or b"Infinity" in body:
             from_json(body, allow_inf_nan=False)  # the validator accepts them as numbers
-        event: Any = _verdict_of_json(body) if is_review else _report_of_json(body)
+        event: Any = _review_of_json(body) if is_review else _report_of_json(body)
     except ValueError as error:
         raise _malformed(body, error, is_review) from None
     stamp = message.arrived
-    arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + _DAY else now
+    arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + DAY else now
     given_time = event.get("time")
     if given_time is None and stamp is None and (is_review or event["type"] == RETRACTED):
         # A redelivery would get a later time, and so could undo a newer event.
         raise Malformed(DeadLetterReason.INVALID, "time: is missing, and this broker keeps none in its place")
     time = arrived if given_time is None else _milliseconds(given_time)
-    if time > now + _DAY:
+    if time > now + DAY:
         raise Malformed(
             DeadLetterReason.TIME_IN_FUTURE, "time: more than 24 hours ahead of this service's clock"
         )
     data = event["data"]
     trace = traceparent(headers, event.get(NAME)) if headers or NAME in event else None
     if is_review:
-        return Verdict(data["image_id"], min(time, arrived), arrived, data["verdict"] == UPHELD, trace)
+        return Review(data["image_id"], min(time, arrived), arrived, Verdict(data["verdict"]), trace)
     return Report(
         data["image_id"],
         data["reporter_id"],
@@ -96,7 +95,7 @@ def _milliseconds(text: str) -> int:
         since = datetime.fromisoformat(text.upper()) - _EPOCH  # it refuses a lower-case z
     except (ValueError, OverflowError):
         raise Malformed(DeadLetterReason.INVALID, "time: no such date or time of day") from None
-    return max(1, since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000)
+    return max(1, since.days * DAY + since.seconds * 1000 + since.microseconds // 1000)
 
 
 def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:

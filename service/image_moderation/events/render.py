@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from image_moderation.domain.decision import Action, Decision
 from image_moderation.domain.message import DeadLetter, Outgoing
+from image_moderation.domain.report import Verdict
 from image_moderation.events.models import (
-    CLEARED,
     DEAD_LETTER,
     DEAD_LETTER_CHANNEL,
     DECISION_TYPES,
@@ -19,7 +19,6 @@ from image_moderation.events.models import (
     RETRACTED,
     REVIEWED,
     SOURCE,
-    UPHELD,
 )
 from image_moderation.events.trace import NAME
 
@@ -152,10 +151,10 @@ def report_event(
 
 
 def review_event(
-    *, event_id: str, source: str, time: int, image_id: str, upheld: bool, moderator_id: str | None = None
+    *, event_id: str, source: str, time: int, image_id: str, verdict: Verdict, moderator_id: str | None = None
 ) -> bytes:
     """Return the event of a moderator's verdict, as a producer sends it."""
-    data = {"image_id": image_id, "verdict": UPHELD if upheld else CLEARED}
+    data = {"image_id": image_id, "verdict": verdict}
     if moderator_id is not None:
         data["moderator_id"] = moderator_id
     return _json(

@@ -10,7 +10,7 @@ import structlog
 from image_moderation.domain.decision import Applied
 from image_moderation.domain.errors import Unavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, RawMessage
-from image_moderation.domain.report import Report, Tick, Verdict
+from image_moderation.domain.report import Report, Review, Tick
 from image_moderation.events.models import REVIEWED_CHANNEL
 from image_moderation.events.parse import Malformed, parse
 from image_moderation.intake.ports import Metrics, Outbox, Source, Store
@@ -103,9 +103,9 @@ class Intake:
                 distinct_reporters=decision.distinct_reporters,
             )
 
-    def _parse(self, messages: Sequence[RawMessage]) -> tuple[list[Report | Verdict], list[DeadLetter]]:
+    def _parse(self, messages: Sequence[RawMessage]) -> tuple[list[Report | Review], list[DeadLetter]]:
         """Split a batch into events and dead letters, each in the batch's order."""
-        events: list[Report | Verdict] = []
+        events: list[Report | Review] = []
         dead_letters: list[DeadLetter] = []
         now = self._clock()
         for message in messages:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from image_moderation.domain.decision import Applied, OutboxEntry
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, RawMessage
-from image_moderation.domain.report import Report, Tick, Verdict
+from image_moderation.domain.report import Event
 
 
 class Source(Protocol):
@@ -29,9 +29,9 @@ class Source(Protocol):
 
 
 class Store(Protocol):
-    """The store: turns reports and verdicts into decisions."""
+    """The store: turns reports and reviews into decisions."""
 
-    async def apply(self, events: Sequence[Report | Verdict | Tick], *, retried: bool) -> Applied:
+    async def apply(self, events: Sequence[Event], *, retried: bool) -> Applied:
         """Apply a batch to its cases, and put the decisions into the outbox, atomically for each partition.
 
         Idempotent: an event that was applied before changes nothing. With `retried` the batch may have been

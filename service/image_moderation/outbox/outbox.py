@@ -1,10 +1,10 @@
-"""Publishes decisions and settles them; sweeps up what a crash left."""
+"""Publishes decisions and settles them; sweeps up those that a crash left."""
 
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from image_moderation.domain.decision import OutboxEntry, Publication
+from image_moderation.domain.decision import Delivery, OutboxEntry, Publication
 from image_moderation.events.render import decision_message
 from image_moderation.outbox.ports import Metrics, Publisher, Sink, Store, Tracing
 
@@ -29,16 +29,16 @@ class Outbox:
     async def publish(self, entries: Sequence[OutboxEntry]) -> None:
         """Publish and settle, in the given order. See `intake.ports.Outbox`."""
         publications = [Publication(entry, decision_message(entry.decision)) for entry in entries]
-        settled = await self._sink.deliver(publications)
+        deliveries = await self._sink.deliver(publications)
         now = self._clock()
-        for publication, first in zip(publications, settled, strict=True):
-            if first is None:
+        for publication, delivery in zip(publications, deliveries, strict=True):
+            if delivery is Delivery.UNROUTABLE:
                 self._unroutable(publication, now)
-            elif first:
+            elif delivery is Delivery.SETTLED:
                 self._settled(publication, now)
 
     def refused_since(self, time: int) -> bool:
-        """Whether since `time` the broker's routing has refused a decision, which is tried again."""
+        """Return whether the broker's routing has refused a decision since `time` (milliseconds)."""
         return self._refused_at >= time
 
     def _unroutable(self, publication: Publication, now: int) -> None:
@@ -68,10 +68,10 @@ class Outbox:
         )
 
     async def sweep(self) -> int:
-        """Publish what is overdue, which is what a crash or a lost reply left; return how much it was.
+        """Publish overdue decisions, which a crash or a lost reply left behind; return how many.
 
         Raises:
-            Unavailable: what was taken stays in the outbox.
+            Unavailable: they stay in the outbox.
         """
         entries = await self._store.claim_unpublished()
         if entries:
@@ -87,9 +87,14 @@ class BrokerSink:
         self._publisher = publisher
         self._store = store
 
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool | None]:
+    async def deliver(self, publications: Sequence[Publication]) -> Sequence[Delivery]:
         """See `Sink.deliver`."""
         published = await self._publisher.publish(publications)
-        done = [one.entry for one, routed in zip(publications, published, strict=True) if routed]
-        settled = iter(await self._store.settle(done) if done else ())
-        return [next(settled) if routed else None for routed in published]
+        routed = [one.entry for one, taken in zip(publications, published, strict=True) if taken]
+        settled = iter(await self._store.settle(routed) if routed else ())
+        return [
+            (Delivery.SETTLED if next(settled) else Delivery.ALREADY_SETTLED)
+            if taken
+            else Delivery.UNROUTABLE
+            for taken in published
+        ]

@@ -1,43 +1,66 @@
-"""The Lua scripts and how they are called: one typed Python signature a script.
+"""The Lua scripts and how they are called: each with one typed value for its arguments.
 
-Each script's own header documents its keys, arguments and every reply.
+Each script's own header documents its keys and every reply; `arguments.py` documents its arguments.
 """
 
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from image_moderation.redis_connection import Client
+from image_moderation.store import layout, packing, replies
+from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments, DeliverArguments
+from image_moderation.store.formats import Constant
+from image_moderation.store.preamble import flatten, inline, preamble
 
 Command = tuple[Any, ...]
 
+A = TypeVar("A", bound=tuple[Any, ...])
 
-class Script:
+
+class Script(Generic[A]):
     """A script by its digest, so that a call carries forty bytes instead of the text."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: type[A],
+        *,
+        parts: Sequence[str] = (),
+        constants: Mapping[str, Constant] | None = None,
+    ) -> None:
+        """The text is `scripts/<name>.lua`, or `parts` of the folder `scripts/<name>` one after another."""
         self.name = name
-        self.text = files(__package__).joinpath("scripts", f"{name}.lua").read_bytes()
-        self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
+        folder = files(__package__).joinpath("scripts")
+        paths = [f"{name}/{part}.lua" for part in parts] or [f"{name}.lua"]
+        body = "".join(f"\n-- {path}\n{folder.joinpath(path).read_text()}" for path in paths)
+        self.text = preamble(arguments) + inline(body, constants or {})
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest().encode()
 
-    def command(self, keys: tuple[bytes, ...], *arguments: bytes | str | int) -> Command:
-        """The command that calls the script."""
-        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+    def command(self, keys: Sequence[bytes], arguments: A) -> Command:
+        """Return the command that calls the script."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *flatten(arguments))
 
 
-APPLY = Script("apply")
-CLAIM_DUE = Script("claim_due")
-DELIVER = Script("deliver")
+APPLY = Script(
+    "apply",
+    ApplyArguments,
+    parts=("header", "case", "records", "decisions", "reports", "reviews", "batch"),
+    constants=layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS,
+)
+CLAIM_DUE = Script("claim_due", ClaimDueArguments)
+DELIVER = Script("deliver", DeliverArguments)
 ALL = (APPLY, CLAIM_DUE, DELIVER)
 
 
-async def run(redis: Client, commands: list[Command]) -> list[Any]:
+async def run(redis: Client, commands: Sequence[Command]) -> list[Any]:
     """Run script calls in one round trip and return their replies in order.
 
-    Calls that a server refused because it has lost the scripts (a restart, a failover) run again once
-    they are loaded; those alone, so that no other call's reply is lost.
+    A restart or a failover makes a server lose its scripts, so that it refuses calls. Those calls alone run
+    again once the scripts are loaded, so that no other call's reply is lost.
 
     Raises:
         redis.exceptions.RedisError: as the client raises it; any of the calls may have been applied.
@@ -46,7 +69,7 @@ async def run(redis: Client, commands: list[Command]) -> list[Any]:
     refused = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if refused:
         for script in ALL:
-            await redis.script_load(script.text.decode())
+            await redis.script_load(script.text)
         again = await _pipeline(redis, [commands[number] for number in refused])
         for number, reply in zip(refused, again, strict=True):
             replies[number] = reply
@@ -56,8 +79,8 @@ async def run(redis: Client, commands: list[Command]) -> list[Any]:
     return replies
 
 
-async def _pipeline(redis: Client, commands: list[Command]) -> list[Any]:
-    """Replies in order, an error in the place of the reply that it stands for."""
+async def _pipeline(redis: Client, commands: Sequence[Command]) -> list[Any]:
+    """Return replies in order, an error in the place of the reply that it stands for."""
     if len(commands) == 1:
         try:
             return [await redis.execute_command(*commands[0])]

@@ -1,27 +1,66 @@
-"""The store in memory, for tests and for replaying recorded events: the pure policy and a dictionary.
+"""The store and its outbox in memory: the pure rule and dictionaries, for tests and for replaying events.
 
-Obeys the same contract suite as the store in Redis. Reporters are their plain ids here.
+Both obey the same contract suites as those in Redis. Reporters are their plain ids here, and nothing expires.
 """
 
 from collections.abc import Callable, Sequence
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import Action, Applied, Decision, OutboxEntry
-from image_moderation.domain.policy import Policy, Step, apply
+from image_moderation.domain.clock import HOUR
+from image_moderation.domain.decision import Action, Applied, Backlog, Decision, OutboxEntry
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Outcome, Tick
+from image_moderation.domain.rules import apply
+from image_moderation.domain.rules.decisions import Step
 
-HOUR = 3_600_000
+
+class MemoryOutbox:
+    """See `outbox.ports.Store`."""
+
+    def __init__(self, *, clock: Callable[[], int], lease: int = 5_000) -> None:
+        self._clock = clock
+        self._lease = lease
+        self._entries: dict[bytes, tuple[int, OutboxEntry]] = {}
+        """Each with when to try it next."""
+
+    def add(self, decision: Decision, arrived: int | None, now: int) -> OutboxEntry:
+        """Put a decision into the outbox; it belongs to the caller for one lease."""
+        token = f"{decision.image_id}\n{decision.decided_at}".encode()
+        entry = OutboxEntry(decision, token, arrived)
+        self._entries[token] = (now + self._lease, entry)
+        return entry
+
+    def waiting(self) -> list[OutboxEntry]:
+        """Return all that is not settled."""
+        return [entry for _, entry in self._entries.values()]
+
+    async def claim_unpublished(self, limit: int = 100) -> Sequence[OutboxEntry]:
+        """Take overdue decisions, at most `limit`. See `outbox.ports.Store`."""
+        now = self._clock()
+        due = [entry for at, entry in self._entries.values() if at <= now][:limit]
+        for entry in due:
+            self._entries[entry.token] = (now + self._lease, entry)
+        return due
+
+    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
+        """Remove published decisions. See `outbox.ports.Store`."""
+        return [self._entries.pop(entry.token, None) is not None for entry in entries]
+
+    async def backlog(self) -> Backlog:
+        """Return how many decisions wait, and since when the oldest."""
+        taken = [entry.decision.decided_at for entry in self.waiting()]
+        return Backlog(len(taken), min(taken, default=None))
 
 
 class MemoryStore:
-    """Cases and an outbox in this process; nothing expires."""
+    """See `intake.ports.Store`; its decisions go to `outbox`."""
 
     def __init__(self, *, policy: Policy, clock: Callable[[], int], lease: int = 5_000) -> None:
+        self.outbox = MemoryOutbox(clock=clock, lease=lease)
         self._policy = policy
         self._clock = clock
         self._lease = lease
         self._cases: dict[str, Case] = {}
-        self._outbox: dict[bytes, tuple[int, OutboxEntry]] = {}
         self._due: dict[str, int] = {}
         self._blocks: list[int] = []
 
@@ -41,7 +80,8 @@ class MemoryStore:
             if step.decision is not None and step.shadow:
                 shadow.append(step.decision)
             elif step.decision is not None:
-                entries.append(self._take(event, step.decision, now))
+                arrived = None if isinstance(event, Tick) else event.arrived
+                entries.append(self.outbox.add(step.decision, arrived, now))
                 if step.decision.action is Action.BLOCK and step.decision.automated:
                     self._blocks.append(now)
                     blocks_left = None if blocks_left is None else blocks_left - 1
@@ -49,7 +89,7 @@ class MemoryStore:
             images = {event.image_id for event in events}
             entries += [
                 entry
-                for _, entry in self._outbox.values()
+                for entry in self.outbox.waiting()
                 if entry.decision.image_id in images and entry not in entries
             ]
             entries.sort(key=lambda entry: entry.decision.decided_at)
@@ -67,38 +107,15 @@ class MemoryStore:
         if step.due is not None:
             self._due[event.image_id] = step.due
 
-    def _take(self, event: Event, decision: Decision, now: int) -> OutboxEntry:
-        token = f"{decision.image_id}\n{decision.decided_at}".encode()
-        entry = OutboxEntry(decision, token, None if isinstance(event, Tick) else event.arrived)
-        self._outbox[token] = (now + self._lease, entry)
-        return entry
-
     async def claim_withheld_blocks(self, limit: int = 100) -> Sequence[Tick]:
-        """Return the images whose withheld block is due, and leave each to this caller for a while."""
+        """Return the images whose withheld block is due, and leave each to this caller for one lease."""
         now = self._clock()
         due = [image for image, at in self._due.items() if at <= now][:limit]
         for image in due:
             self._due[image] = now + self._lease
         return [Tick(image) for image in due]
 
-    async def claim_unpublished(self, limit: int = 100) -> Sequence[OutboxEntry]:
-        """Take decisions that are overdue. See `outbox.ports.Store`."""
-        now = self._clock()
-        due = [entry for at, entry in self._outbox.values() if at <= now][:limit]
-        for entry in due:
-            self._outbox[entry.token] = (now + self._lease, entry)
-        return due
-
-    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
-        """Remove published decisions. See `outbox.ports.Store`."""
-        return [self._outbox.pop(entry.token, None) is not None for entry in entries]
-
-    async def outbox_size(self) -> tuple[int, int | None]:
-        """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""
-        taken = [entry.decision.decided_at for _, entry in self._outbox.values()]
-        return len(taken), min(taken, default=None)
-
     async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]:
         """Return an image's case and its decisions not yet published."""
-        waiting = [entry.decision for _, entry in self._outbox.values()]
+        waiting = [entry.decision for entry in self.outbox.waiting()]
         return self._cases.get(image_id, Case()), [one for one in waiting if one.image_id == image_id]

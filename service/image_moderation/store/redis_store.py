@@ -1,4 +1,4 @@
-"""The store in Redis: cases and outboxes of 64 partitions, and one script call a batch."""
+"""The store in Redis: the cases of 64 partitions, and one script call a batch."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,49 +6,29 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from pydantic_core import from_json
 from redis.asyncio import Redis
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import (
-    Action,
-    Applied,
-    Decision,
-    OutboxEntry,
-    Publication,
-    State,
-    Trigger,
-)
+from image_moderation.domain.clock import DAY
+from image_moderation.domain.decision import Applied, Decision
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import Event, Outcome, Tick
+from image_moderation.domain.report import Event, Tick
 from image_moderation.redis_connection import Client
-from image_moderation.store import lua
-from image_moderation.store.batches import Call, pack
+from image_moderation.store import lua, replies
+from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments
+from image_moderation.store.breaker import Breaker
 from image_moderation.store.checks import check_server
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import Keys
 from image_moderation.store.layout import decode
 from image_moderation.store.lua import Command
+from image_moderation.store.packing import Call, pack
 from image_moderation.store.redis_errors import errors
+from image_moderation.store.redis_outbox import LEASE
 from image_moderation.store.reporter_key import agree_on_key, keep_record
 
-LATE_DELIVERY = 7 * 86_400_000
+LATE_DELIVERY = 7 * DAY
 """Milliseconds that a case outlives its window, for reports that were held up on the way."""
-
-HOUR = 3_600_000
-_OUTCOMES = {
-    ord("c"): Outcome.COUNTED,
-    ord("d"): Outcome.DUPLICATE,
-    ord("b"): Outcome.ALREADY_BLOCKED,
-    ord("l"): Outcome.LATE,
-    ord("r"): Outcome.RETRACTED,
-    ord("t"): Outcome.RETRACTED_BEFORE,
-    ord("s"): Outcome.STALE,
-    ord("h"): Outcome.HELD,
-    ord("u"): Outcome.UPHELD,
-    ord("v"): Outcome.CLEARED,
-    ord("k"): Outcome.TICKED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +37,12 @@ class Lifetimes:
 
     decided: int
     """A decided case after its last change; never less than an open one."""
-    lease: int = 5_000
-    """A decision belongs to whoever took it for so long; then a sweep may publish it."""
-    stream: int | None = None
-    """An entry of a decision stream; None keeps it for ever."""
+    lease: int = LEASE
+    """A decision, or an image to look at again, belongs to its taker for so long."""
 
 
 class RedisStore:
-    """Cases and outboxes in one Redis, or in a Cluster."""
+    """The cases in one Redis, or in a Cluster. Their decisions go to the outbox of `RedisOutbox`."""
 
     def __init__(
         self,
@@ -78,9 +56,11 @@ class RedisStore:
         random_bytes: Callable[[int], bytes] = os.urandom,
         timer: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`clock` gives milliseconds since 1970 UTC; `timer` takes the seconds of each `apply`."""
         self._redis = redis
         self._one_server = isinstance(redis, Redis)
         self._keys = Keys(prefix)
+        self.breaker = Breaker(redis, self._keys, policy.max_blocks_per_hour)
         self._policy = policy
         self._policy_hash = policy.hash.encode()
         self._lifetimes = lifetimes
@@ -94,7 +74,7 @@ class RedisStore:
     async def open(self) -> None:
         """Check that the server may be used and agree with other replicas on the key of the digests.
 
-        To be awaited before anything else.
+        Call it before anything else.
 
         Raises:
             Misconfigured: the server must not be used as it is set up.
@@ -108,10 +88,10 @@ class RedisStore:
         self._digests = Digests(self._key_in_use)
 
     async def check(self) -> None:
-        """Return if the store answers and still goes with this process's key.
+        """Check that the store answers, and that its reporter key is still the one this process uses.
 
         Raises:
-            Misconfigured: somebody has started to use another key.
+            Misconfigured: another key is in use now.
             StoreUnavailable: call again.
         """
         async with errors():
@@ -129,47 +109,18 @@ class RedisStore:
         )
         now = self._clock()
         started = perf_counter()
+        blocks_left = await self.breaker.blocks_left(now)
+        commands = self._apply_commands(calls, now, blocks_left, retried=retried)
         async with errors():
-            blocks_left = await self._blocks_left(now) if self._policy.max_blocks_per_hour else None
-            commands = self._apply_commands(calls, now, blocks_left, retried=retried)
-            replies = await lua.run(self._redis, commands)
+            answers = await lua.run(self._redis, commands)
         self._timer(perf_counter() - started)
-        outcomes: list[Outcome] = [Outcome.HELD] * len(events)
-        entries: list[OutboxEntry] = []
-        shadow: list[Decision] = []
-        for call, reply in zip(calls, replies, strict=True):
-            for number, letter in zip(call.numbers, reply[0], strict=True):
-                outcomes[number] = _OUTCOMES[letter]
-            for number, token in zip(reply[1::2], reply[2::2], strict=True):
-                if number < 0:
-                    shadow.append(_thaw(token))
-                    continue
-                event = events[call.numbers[number - 1]] if number else None
-                arrived = None if event is None or isinstance(event, Tick) else event.arrived
-                entries.append(OutboxEntry(_thaw(token), token, arrived))
+        applied = replies.read(events, calls, answers)
         if retried:
-            # What was found in the outboxes is older than what was decided now.
-            entries.sort(key=lambda entry: entry.decision.decided_at)
-        if self._policy.max_blocks_per_hour:
-            async with errors():
-                await self._note_blocks(now, entries)
-        return Applied(outcomes, entries, tuple(shadow))
-
-    async def _blocks_left(self, now: int) -> int:
-        """How many automatic blocks the breaker still lets pass."""
-        await self._redis.zremrangebyscore(self._keys.breaker, "-inf", now - HOUR)
-        return max(0, self._policy.max_blocks_per_hour - int(await self._redis.zcard(self._keys.breaker)))
-
-    async def _note_blocks(self, now: int, entries: Sequence[OutboxEntry]) -> None:
-        """Count automatic blocks; by what they are, so that a repeated batch counts none twice."""
-        blocks: dict[Any, Any] = {
-            entry.token: entry.decision.decided_at
-            for entry in entries
-            if entry.decision.action is Action.BLOCK and entry.decision.automated
-        }
-        if blocks:
-            await self._redis.zadd(self._keys.breaker, blocks)
-            await self._redis.pexpireat(self._keys.breaker, now + 2 * HOUR)
+            # Decisions found in the outboxes are older than those taken now.
+            entries = sorted(applied.entries, key=lambda entry: entry.decision.decided_at)
+            applied = applied._replace(entries=entries)
+        await self.breaker.note(now, applied.entries)
+        return applied
 
     def _apply_commands(
         self, calls: Sequence[Call], now: int, blocks_left: int | None, *, retried: bool
@@ -181,31 +132,34 @@ class RedisStore:
         return [
             lua.APPLY.command(
                 (*[keys[partition] for keys in sets for partition in call.partitions], *call.cases),
-                now,
-                policy.block_threshold,
-                policy.report_window,
-                open_until,
-                decided_until,
-                now + self._lifetimes.lease,
-                self._policy_hash,
-                int(retried),
-                len(self._keys.case_prefixes[0]),
-                len(call.partitions),
-                policy.immunity,
-                policy.review_threshold,
-                policy.review_grace,
-                int(policy.asks_reviews),
-                int(policy.shadow),
-                "" if blocks_left is None else blocks_left,
-                b"".join(call.events),
-                call.packed_traces(),
-                *call.reasons,
+                ApplyArguments(
+                    now=now,
+                    block_threshold=policy.block_threshold,
+                    report_window=policy.report_window,
+                    most_records=policy.most_records,
+                    immunity=policy.immunity,
+                    review_threshold=policy.review_threshold,
+                    review_grace=policy.review_grace,
+                    asks_reviews=policy.asks_reviews,
+                    shadow=policy.shadow,
+                    blocks_left=blocks_left,
+                    policy_hash=self._policy_hash,
+                    open_until=open_until,
+                    decided_until=decided_until,
+                    sweep_at=now + self._lifetimes.lease,
+                    retried=retried,
+                    outboxes=len(call.partitions),
+                    key_prefix=len(self._keys.case_prefixes[0]),
+                    events=b"".join(call.events),
+                    traces=call.packed_traces(),
+                    reasons=tuple(call.reasons),
+                ),
             )
             for call in calls
         ]
 
     async def claim_withheld_blocks(self, limit: int = 100) -> Sequence[Tick]:
-        """Return the images whose withheld block is due, and leave each to this caller for a while.
+        """Return the images whose withheld block is due, and leave each to this caller for one lease.
 
         Raises:
             StoreUnavailable: nothing is lost; what was taken is due again later.
@@ -213,15 +167,14 @@ class RedisStore:
         if not self._policy.review_grace:
             return ()
         now = self._clock()
-        commands = [
-            lua.CLAIM_DUE.command((due,), now, now + self._lifetimes.lease, limit) for due in self._keys.due
-        ]
+        arguments = ClaimDueArguments(now=now, next_try=now + self._lifetimes.lease, limit=limit)
+        commands = [lua.CLAIM_DUE.command((due,), arguments) for due in self._keys.due]
         async with errors():
-            replies = await lua.run(self._redis, commands)
-        return [Tick(image.decode()) for reply in replies for image in reply]
+            answers = await lua.run(self._redis, commands)
+        return [Tick(image.decode()) for images in answers for image in images]
 
     async def oldest_review(self) -> int | None:
-        """When the oldest review that nobody has answered was asked for; None without one.
+        """Return when the oldest unanswered review was requested, in milliseconds; None without one.
 
         Raises:
             StoreUnavailable: unknown now.
@@ -230,59 +183,8 @@ class RedisStore:
             return None
         commands: list[Command] = [("ZRANGE", key, 0, 0, "WITHSCORES") for key in self._keys.reviews]
         async with errors():
-            replies = await lua.run(self._redis, commands)
-        return min((int(_score(reply)) for reply in replies if reply), default=None)
-
-    async def breaker_open(self) -> bool:
-        """Whether the last hour has had as many automatic blocks as it may have; False without a breaker.
-
-        Raises:
-            StoreUnavailable: unknown now.
-        """
-        if not self._policy.max_blocks_per_hour:
-            return False
-        async with errors():
-            return await self._blocks_left(self._clock()) == 0
-
-    async def claim_unpublished(self, limit: int = 100) -> Sequence[OutboxEntry]:
-        """Take decisions that are overdue. See `outbox.ports.Store`."""
-        now = self._clock()
-        commands = [
-            lua.CLAIM_DUE.command((outbox,), now, now + self._lifetimes.lease, limit)
-            for outbox in self._keys.outboxes
-        ]
-        async with errors():
-            replies = await lua.run(self._redis, commands)
-        return [OutboxEntry(_thaw(token), token) for reply in replies for token in reply]
-
-    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
-        """Remove published decisions. See `outbox.ports.Store`."""
-        commands: list[Command] = [("ZREM", self._outbox(entry), entry.token) for entry in entries]
-        async with errors():
-            return [bool(removed) for removed in await lua.run(self._redis, commands)]
-
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[bool]:
-        """Publish and settle in one step, where the broker is this same Redis. See `outbox.ports.Sink`."""
-        keep = self._lifetimes.stream
-        oldest = b"" if keep is None else b"%d" % (self._clock() - keep)
-        keys: list[bytes] = []
-        arguments = [oldest]
-        for publication in publications:
-            keys += (self._outbox(publication.entry), publication.message.channel.encode())
-            arguments += (publication.entry.token, publication.message.body)
-        async with errors():
-            replies = await lua.run(self._redis, [lua.DELIVER.command(tuple(keys), *arguments)])
-        return [bool(published) for published in replies[0]]
-
-    async def outbox_size(self) -> tuple[int, int | None]:
-        """Return `(decisions not yet published, when the oldest of them was taken, if any)`."""
-        commands: list[Command] = [("ZCARD", outbox) for outbox in self._keys.outboxes]
-        commands += [("ZRANGE", outbox, 0, 99) for outbox in self._keys.outboxes]
-        async with errors():
-            replies = await lua.run(self._redis, commands)
-        count = len(self._keys.outboxes)
-        oldest = [_thaw(token).decided_at for tokens in replies[count:] for token in tokens]
-        return sum(replies[:count]), min(oldest, default=None)
+            answers = await lua.run(self._redis, commands)
+        return min((int(_score(answer)) for answer in answers if answer), default=None)
 
     async def case(self, image_id: str) -> tuple[Case, Sequence[Decision]]:
         """Return an image's case, reporters as digests, and its decisions not yet published."""
@@ -290,21 +192,8 @@ class RedisStore:
         async with errors():
             value: Any = await self._redis.get(self._keys.case(image))
             tokens: Any = await self._redis.zrange(self._keys.outbox(image), 0, -1)
-        waiting = [_thaw(token) for token in tokens]
+        waiting = [replies.thaw(token) for token in tokens]
         return decode(value), [decision for decision in waiting if decision.image_id == image_id]
-
-    def _outbox(self, entry: OutboxEntry) -> bytes:
-        return self._keys.outbox(entry.decision.image_id.encode())
-
-
-def _thaw(token: bytes) -> Decision:
-    fields: dict[str, Any] = from_json(token)
-    fields["action"] = Action(fields["action"])
-    fields["state"] = State(fields["state"])
-    fields["trigger"] = Trigger(fields["trigger"])
-    fields.setdefault("first_reported_at", None)
-    fields.setdefault("last_reported_at", None)
-    return Decision(**fields)
 
 
 def _score(reply: Any) -> float:

@@ -13,6 +13,7 @@ from image_moderation.domain.report import Report
 from image_moderation.events.render import stamp
 from image_moderation.redis_connection import connect
 from image_moderation.settings import Settings
+from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from image_moderation.wiring import clock, policy
 from tests.support.command_line import Call
@@ -35,7 +36,7 @@ async def apply(url: str, *reports: Report, threshold: str = "3", publish: bool 
         await store.open()
         entries: Sequence[OutboxEntry] = (await store.apply(reports)).entries
         if publish:
-            await store.settle(entries)
+            await RedisOutbox(redis_client, prefix="moderation", clock=clock).settle(entries)
     finally:
         await redis_client.aclose()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import redis
 
-from image_moderation.domain.report import Verdict
+from image_moderation.domain.report import Review
 from image_moderation.wiring import clock
 from tests.support.command_line import Call, Result
 from tests.support.redis_streams import parsed, stream
@@ -22,10 +22,10 @@ def test_a_review_is_a_verdict_that_the_service_takes(cli: Call, client: redis.R
     event = json.loads(fields[b"__data__"])
     assert result == Result(0, f"{event['id']}\n", "")
     assert event["data"]["moderator_id"] == "mod-3"
-    [verdict] = parsed(client, REVIEWED)
-    assert isinstance(verdict, Verdict)
-    assert (verdict.image_id, verdict.upheld) == ("写真", word == "upheld")
-    assert before <= verdict.time <= clock()
+    [review] = parsed(client, REVIEWED)
+    assert isinstance(review, Review)
+    assert (review.image_id, review.verdict) == ("写真", word)
+    assert before <= review.time <= clock()
 
 
 def test_a_review_for_programs(cli: Call, client: redis.Redis) -> None:

@@ -1,0 +1,46 @@
+-- The batch: applies each event, stores the changed cases, and answers.
+
+local function apply_tick()
+  if asks_reviews then redis.call("ZREM", KEYS[outboxes + outbox], image) end
+  if not blocked then evaluate(false) end
+  return TICKED
+end
+
+for n = 1, #events / EVENT_BYTES do
+  local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
+  local case = cases[i]
+  local is_report = kind <= KIND_RETRACTION or kind == KIND_URGENT_REPORT
+  if is_report and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
+    outcomes[n] = ALREADY_BLOCKED  -- without loading it
+  else
+    event, outbox, image = n, box, sub(KEYS[before_cases + i], key_prefix + 1)
+    load(case)
+    if is_report then
+      outcomes[n] = apply_report(kind, time, digest, group, ARGV[before_reasons + reason])
+    elseif kind == KIND_TICK then
+      outcomes[n] = apply_tick()
+    else
+      outcomes[n] = apply_review(kind == KIND_UPHELD and VERDICT_UPHELD or VERDICT_CLEARED, time)
+    end
+    if dirty then cases[i], changed[i] = dump(), true end
+  end
+end
+
+for i in pairs(changed) do
+  local expires = byte(cases[i], 1) % (2 * EXTENDED) >= EXTENDED and decided_until or open_until
+  redis.call("SET", KEYS[before_cases + i], cases[i], "PXAT", expires)
+end
+
+if retried then
+  for box = 1, outboxes do
+    for _, decision in ipairs(redis.call("ZRANGE", KEYS[box], 0, UNSETTLED_AT_MOST - 1)) do
+      if not decided_now[decision] then
+        reply[#reply + 1] = 0
+        reply[#reply + 1] = decision
+      end
+    end
+  end
+end
+
+reply[1] = table.concat(outcomes)
+return reply
