@@ -5,7 +5,6 @@ More histories than by default: HISTORIES=20000 pytest tests/integration/test_lu
 
 import asyncio
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +21,9 @@ from image_moderation.domain.rules import apply
 from image_moderation.redis_connection import Client, connect
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import Keys, partition_of
-from image_moderation.store.layout import EXTENDED, decode
+from image_moderation.store.layout import decode
 from image_moderation.store.redis_store import Lifetimes, RedisStore
+from tests.support.case_values import case_value
 from tests.support.histories import BASE, report, retraction, traces
 
 HISTORIES = int(os.environ.get("HISTORIES", "300"))
@@ -170,7 +170,7 @@ class Both:
         self.blocks, self.due = [], {}
         cases = dict.fromkeys(IMAGES, Case()) | unblocked
         for image, case in unblocked.items():
-            await self.client.set(self.keys.case(image.encode()), packed(case), px=60_000)
+            await self.client.set(self.keys.case(image.encode()), case_value(case), px=60_000)
         unsettled: list[Answer] = []
         for batch in batches:
             self.now = batch.now
@@ -246,27 +246,6 @@ class Both:
 def _by_image(decisions: Sequence[Answer]) -> Sequence[Answer]:
     """In order for each image; between images there is none."""
     return sorted(decisions, key=lambda answer: answer[0].image_id)
-
-
-def packed(case: Case) -> bytes:
-    """A case without records, such as a verdict leaves behind; the layout is that of store/layout.py."""
-    floor, decided_at = case.floor.to_bytes(6, "little"), case.decided_at.to_bytes(6, "little")
-    return struct.pack(
-        "<B6s6s6sHI6s6s6s6sBBB",
-        EXTENDED,
-        floor,
-        b"",
-        b"",
-        0,
-        case.revision,
-        decided_at,
-        b"",
-        b"",
-        b"",
-        0,
-        0,
-        0,
-    )
 
 
 unblocked_cases = st.dictionaries(

@@ -1,8 +1,9 @@
-"""What the outbox makes of a broker's answers."""
+"""How the outbox treats the answers of a broker and of its store."""
 
 from collections.abc import Sequence
 
-from image_moderation.domain.decision import OutboxEntry, Publication
+from image_moderation.domain.decision import Delivery, OutboxEntry, Publication
+from image_moderation.events.render import decision_message
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.telemetry.metrics import Metrics
 from image_moderation.telemetry.tracing import Tracing
@@ -13,14 +14,14 @@ BLOCK, UNBLOCK = OutboxEntry(DECISION, b"block"), OutboxEntry(UNBLOCKED_DECISION
 
 
 class Broker:
-    """Knows nobody to give a block to."""
+    """Has nobody to give a block to."""
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         return [publication.message.channel != "image.blocked" for publication in publications]
 
 
 class Store:
-    """Says what was settled."""
+    """Settles each decision once."""
 
     def __init__(self) -> None:
         self.settled: list[OutboxEntry] = []
@@ -29,8 +30,9 @@ class Store:
         return []
 
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
-        self.settled += entries
-        return [True] * len(entries)
+        first = [entry not in self.settled for entry in entries]
+        self.settled += [entry for entry in entries if entry not in self.settled]
+        return first
 
 
 async def test_what_the_routing_refuses_stays_is_counted_and_holds_nothing_up() -> None:
@@ -44,3 +46,21 @@ async def test_what_the_routing_refuses_stays_is_counted_and_holds_nothing_up() 
     assert outbox.refused_since(NOW)
     await outbox.publish([BLOCK])
     assert store.settled == [UNBLOCK]
+
+
+async def test_each_delivery_says_what_became_of_it() -> None:
+    sink = BrokerSink(Broker(), Store())
+    block, unblock = (Publication(entry, decision_message(entry.decision)) for entry in (BLOCK, UNBLOCK))
+    assert list(await sink.deliver([block, unblock])) == [Delivery.UNROUTABLE, Delivery.SETTLED]
+    assert list(await sink.deliver([unblock, block])) == [Delivery.ALREADY_SETTLED, Delivery.UNROUTABLE]
+    assert list(await sink.deliver([])) == []
+
+
+async def test_a_decision_that_another_replica_settled_is_not_counted_again() -> None:
+    store, metrics = Store(), Metrics(version="0", block_threshold=5)
+    sink = BrokerSink(Broker(), store)
+    outbox = Outbox(sink=sink, store=store, metrics=metrics, tracing=Tracing(), clock=lambda: NOW)
+    labels = {"decision": "unblock", "trigger": "moderator", "mode": "live"}
+    for _ in range(2):
+        await outbox.publish([UNBLOCK])
+        assert metrics.registry.get_sample_value("moderation_decisions_total", labels) == 1

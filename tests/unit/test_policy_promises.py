@@ -1,4 +1,4 @@
-"""The policy's promises, over random histories. Promise D, of verdicts, is in test_verdicts_and_reviews.py."""
+"""The policy's promises, over random histories. Promise D, about verdicts: test_verdicts_and_reviews.py."""
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -214,28 +214,3 @@ def test_e_holds_over_a_changed_window(data: st.DataObject, threshold: int, shor
     again = run(rules[1], history, result.case)
     assert not again.decisions
     assert not {COUNTED, Outcome.RETRACTED} & set(again.outcomes)
-
-
-# The bound ---------------------------------------------------------------------------------------
-
-
-@many
-@given(st.data(), st.integers(1, 3))
-def test_a_flood_never_changes_the_score_and_never_outgrows_the_bound(
-    data: st.DataObject, threshold: int
-) -> None:
-    """Beyond the bound a repeated spare member or forgotten retraction adds a record, and counts nothing."""
-    history = data.draw(events_within(WINDOW, retractions=False, most=6))
-    size, group = data.draw(st.integers(60, 120)), data.draw(st.sampled_from([None, "g1", "flood"]))
-    flood = [report(f"f-{n}", 1, group=group) if group else retraction(f"f-{n}", 1) for n in range(size)]
-    where = data.draw(st.integers(0, len(history)))
-    whole = history[:where] + flood + history[where:]
-    rule = policy(threshold)
-    result = run(rule, whole)
-    assert max(len(case.records) for case in result.cases) <= rule.most_records
-    assert len(result.decisions) == (ledger(whole).score >= threshold)
-    if not result.decisions:
-        assert result.case.score == ledger(whole).score
-        again = run(rule, whole, result.case)
-        assert again.case.score == result.case.score
-        assert COUNTED not in again.outcomes

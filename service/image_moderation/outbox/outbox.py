@@ -92,9 +92,8 @@ class BrokerSink:
         published = await self._publisher.publish(publications)
         routed = [one.entry for one, taken in zip(publications, published, strict=True) if taken]
         settled = iter(await self._store.settle(routed) if routed else ())
-        return [
-            (Delivery.SETTLED if next(settled) else Delivery.ALREADY_SETTLED)
-            if taken
-            else Delivery.UNROUTABLE
-            for taken in published
-        ]
+        return [_delivery(next(settled)) if taken else Delivery.UNROUTABLE for taken in published]
+
+
+def _delivery(settled: bool) -> Delivery:
+    return Delivery.SETTLED if settled else Delivery.ALREADY_SETTLED

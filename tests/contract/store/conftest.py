@@ -1,0 +1,56 @@
+"""Every store in turn: the one in memory, and the one in Redis on Valkey, Redis and a Valkey Cluster."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from image_moderation.redis_connection import Client, connect
+from tests.support.servers import RedisServers, clean
+from tests.support.store_backends import Backend, Outbox, Store
+from tests.support.valkey_cluster import ValkeyCluster
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster(
+    redis_servers: RedisServers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ValkeyCluster]:
+    with ValkeyCluster(tmp_path_factory.mktemp("cluster"), redis_servers.engine("valkey")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["memory", "valkey", "redis", "cluster"])
+async def backend(
+    request: pytest.FixtureRequest, redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
+) -> AsyncIterator[Backend]:
+    kind: str = request.param
+    if kind == "memory":
+        yield Backend(kind)
+        return
+    if kind == "cluster":
+        cluster: ValkeyCluster = request.getfixturevalue("valkey_cluster")
+        url, nodes = cluster.url, cluster.node_urls
+    else:
+        url = redis_servers.get(kind).url
+        nodes = [url]
+    for node in nodes:
+        clean(node)
+        no_key_without_ttl(node)
+    client = connect(url)
+    yield Backend(kind, url, client=client)
+    await client.aclose()
+
+
+@pytest.fixture
+async def store(backend: Backend) -> Store:
+    return await backend.opened()
+
+
+@pytest.fixture
+def outbox(backend: Backend) -> Outbox:
+    return backend.outbox()
+
+
+@pytest.fixture
+def client(backend: Backend) -> Client:
+    assert backend.client is not None
+    return backend.client
