@@ -10,7 +10,7 @@ import pytest
 from image_moderation.store import lua, replies
 from image_moderation.store.arguments import ApplyArguments, AsText
 from image_moderation.store.formats import Constant, Format
-from image_moderation.store.preamble import flatten, inline, preamble
+from image_moderation.store.signature import Signature, inline
 
 SCRIPTS = files("image_moderation.store").joinpath("scripts", "apply")
 PARTS = {path.name.removesuffix(".lua"): path.read_text() for path in SCRIPTS.iterdir()}
@@ -30,7 +30,8 @@ class Arguments(NamedTuple):
 
 
 def test_each_argument_is_a_local_of_its_name() -> None:
-    assert preamble(Arguments).splitlines() == [
+    signature = Signature(Arguments)
+    assert signature.preamble.splitlines() == [
         "local number = tonumber(ARGV[1])",
         "local option = tonumber(ARGV[2])",
         'local flag = ARGV[3] == "1"',
@@ -41,8 +42,8 @@ def test_each_argument_is_a_local_of_its_name() -> None:
         "local before_rest = 7",
     ]
     arguments = Arguments(5, None, True, b"\0", "é", 6, None, ("a", "b"))
-    assert list(flatten(arguments)) == [5, b"", 1, b"\0", "é", 6, b"", "a", "b"]
-    assert list(flatten(arguments._replace(flag=False, option=0)))[1:3] == [0, 0]
+    assert signature.values(arguments) == [5, b"", 1, b"\0", "é", 6, b"", "a", "b"]
+    assert signature.values(arguments._replace(flag=False, option=0))[1:3] == [0, 0]
 
 
 def test_constants_become_literals_where_their_whole_name_stands() -> None:

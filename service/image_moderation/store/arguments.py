@@ -1,6 +1,6 @@
 """The arguments of each script: one typed value, whose fields are the script's ARGV in their order.
 
-`preamble.py` makes each field a local of the same name in the script. All times are milliseconds.
+`signature.py` makes each field a local of the same name in the script. All times are milliseconds.
 """
 
 from typing import Annotated, NamedTuple

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from struct import Struct
 
 Constant = str | bytes | int | Mapping[str, int]
-"""A value that the scripts know by a name; see `preamble.inline`."""
+"""A value that the scripts know by a name; see `signature.inline`."""
 
 _IN_PYTHON = {"B": "B", "I2": "H", "I4": "I", "I6": "6s", "c8": "8s"}
 

@@ -14,7 +14,7 @@ from image_moderation.redis_connection import Client
 from image_moderation.store import layout, packing, replies
 from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments, DeliverArguments
 from image_moderation.store.formats import Constant
-from image_moderation.store.preamble import flatten, inline, preamble
+from image_moderation.store.signature import Signature, inline
 
 Command = tuple[Any, ...]
 
@@ -37,12 +37,13 @@ class Script(Generic[A]):
         folder = files(__package__).joinpath("scripts")
         paths = [f"{name}/{part}.lua" for part in parts] or [f"{name}.lua"]
         body = "".join(f"\n-- {path}\n{folder.joinpath(path).read_text()}" for path in paths)
-        self.text = preamble(arguments) + inline(body, constants or {})
+        self._signature = Signature(arguments)
+        self.text = self._signature.preamble + inline(body, constants or {})
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest().encode()
 
     def command(self, keys: Sequence[bytes], arguments: A) -> Command:
         """Return the command that calls the script."""
-        return ("EVALSHA", self.sha, len(keys), *keys, *flatten(arguments))
+        return ("EVALSHA", self.sha, len(keys), *keys, *self._signature.values(arguments))
 
 
 APPLY = Script(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -129,27 +130,30 @@ class RedisStore:
         open_until = now + policy.report_window + LATE_DELIVERY
         decided_until = max(open_until, now + policy.immunity + LATE_DELIVERY, now + self._lifetimes.decided)
         sets = (self._keys.outboxes, self._keys.due, self._keys.reviews)[: 3 if policy.asks_reviews else 1]
+        arguments = partial(
+            ApplyArguments,
+            now=now,
+            block_threshold=policy.block_threshold,
+            report_window=policy.report_window,
+            most_records=policy.most_records,
+            immunity=policy.immunity,
+            review_threshold=policy.review_threshold,
+            review_grace=policy.review_grace,
+            asks_reviews=policy.asks_reviews,
+            shadow=policy.shadow,
+            blocks_left=blocks_left,
+            policy_hash=self._policy_hash,
+            open_until=open_until,
+            decided_until=decided_until,
+            sweep_at=now + self._lifetimes.lease,
+            retried=retried,
+            key_prefix=len(self._keys.case_prefixes[0]),
+        )
         return [
             lua.APPLY.command(
                 (*[keys[partition] for keys in sets for partition in call.partitions], *call.cases),
-                ApplyArguments(
-                    now=now,
-                    block_threshold=policy.block_threshold,
-                    report_window=policy.report_window,
-                    most_records=policy.most_records,
-                    immunity=policy.immunity,
-                    review_threshold=policy.review_threshold,
-                    review_grace=policy.review_grace,
-                    asks_reviews=policy.asks_reviews,
-                    shadow=policy.shadow,
-                    blocks_left=blocks_left,
-                    policy_hash=self._policy_hash,
-                    open_until=open_until,
-                    decided_until=decided_until,
-                    sweep_at=now + self._lifetimes.lease,
-                    retried=retried,
+                arguments(
                     outboxes=len(call.partitions),
-                    key_prefix=len(self._keys.case_prefixes[0]),
                     events=b"".join(call.events),
                     traces=call.packed_traces(),
                     reasons=tuple(call.reasons),

@@ -1,11 +1,5 @@
 -- The batch: applies each event, stores the changed cases, and answers.
 
-local function apply_tick()
-  if asks_reviews then redis.call("ZREM", KEYS[outboxes + outbox], image) end
-  if not blocked then evaluate(false) end
-  return TICKED
-end
-
 for n = 1, #events / EVENT_BYTES do
   local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
   local case = cases[i]
@@ -18,7 +12,9 @@ for n = 1, #events / EVENT_BYTES do
     if is_report then
       outcomes[n] = apply_report(kind, time, digest, group, ARGV[before_reasons + reason])
     elseif kind == KIND_TICK then
-      outcomes[n] = apply_tick()
+      if asks_reviews then redis.call("ZREM", KEYS[outboxes + outbox], image) end
+      if not blocked then evaluate(false) end
+      outcomes[n] = TICKED
     else
       outcomes[n] = apply_review(kind == KIND_UPHELD and VERDICT_UPHELD or VERDICT_CLEARED, time)
     end

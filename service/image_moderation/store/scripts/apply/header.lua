@@ -32,7 +32,7 @@
 
 local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local pack, unpack_from = struct.pack, struct.unpack
-local max, min = math.max, math.min
+local max = math.max
 
 local UNSETTLED_AT_MOST = 1000
 local before_cases = asks_reviews and 3 * outboxes or outboxes

@@ -6,8 +6,8 @@ local function clear(new_floor)
   for at = 1, #records, size do
     local time, code = unpack_from(STANDING, records, at + STANDING_AT)
     if code ~= TOMBSTONE then
-      first = first == 0 and time or min(first, time)
-      last = max(last, time)
+      if first == 0 or time < first then first = time end
+      if time > last then last = time end
     end
   end
   if first == 0 then return end
