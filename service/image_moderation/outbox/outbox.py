@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 
 class Outbox:
-    """The way of a decision to the broker."""
+    """Brings decisions to the broker: at once, or by a sweep."""
 
     def __init__(
         self, *, sink: Sink, store: Store, metrics: Metrics, tracing: Tracing, clock: Callable[[], int]

@@ -1,4 +1,4 @@
-"""Whether a Redis may be used as the store, looked at before the first report."""
+"""Checks, before the first report, that a Redis server may be used as the store."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def check_server(redis: Client) -> None:
 
 
 async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:
-    """The answers of the one server, or of each node of a Cluster, which by itself asks any one node."""
+    """Return the answer of the one server, or of every node of a Cluster, which otherwise asks any one."""
     execute: Any = redis.execute_command  # untyped in redis-py
     if isinstance(redis, RedisCluster):
         answers = await execute(*command, target_nodes=RedisCluster.ALL_NODES)

@@ -1,21 +1,21 @@
-"""Every key of the store, and the life of each.
+"""Every key of the store, and when each expires.
 
 - `<prefix>:{pNN}:case:<image id>`: one image's case; expires once nothing could make it count again.
-- `<prefix>:{pNN}:outbox`: decisions not yet published; no TTL: it empties itself, and must not be lost.
+- `<prefix>:{pNN}:outbox`: decisions not yet published; no TTL: a decision stays until it is published.
 - `<prefix>:{pNN}:due`: images whose block waits; expires with the latest of their cases.
-- `<prefix>:{pNN}:reviews`: images whose review nobody has answered; likewise.
-- `<prefix>:breaker`: the automatic blocks of the last hour; expires an hour after the latest.
+- `<prefix>:{pNN}:reviews`: images with an unanswered review; likewise.
+- `<prefix>:breaker`: the automatic blocks of the last hour; expires two hours after the latest.
 - `<prefix>:reporter-key`: the digests' key or its fingerprint; no TTL: without it no reporter is recognised.
 """
 
 from zlib import crc32
 
 PARTITIONS = 64
-"""Fixed for ever: it decides where a case is found."""
+"""Never changes: it decides the key of every case."""
 
 
 def partition_of(image_id: bytes) -> int:
-    """The partition that an image belongs to."""
+    """Return the partition that an image belongs to."""
     return crc32(image_id) % PARTITIONS
 
 
@@ -32,9 +32,9 @@ class Keys:
         self.case_prefixes = tuple(f"{prefix}:{{p{n:02}}}:case:".encode() for n in range(PARTITIONS))
 
     def case(self, image_id: bytes) -> bytes:
-        """The key of an image's case."""
+        """Return the key of an image's case."""
         return self.case_prefixes[partition_of(image_id)] + image_id
 
     def outbox(self, image_id: bytes) -> bytes:
-        """The outbox that holds an image's decisions."""
+        """Return the key of the outbox that holds an image's decisions."""
         return self.outboxes[partition_of(image_id)]

@@ -1,4 +1,4 @@
-"""What redis-py and the way to the server raise, as the one error of the store."""
+"""Turns the errors of redis-py and of the connection into StoreUnavailable, the one error of the store."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +11,11 @@ from image_moderation.domain.errors import StoreUnavailable
 
 @asynccontextmanager
 async def errors() -> AsyncIterator[None]:
-    """Whatever the server or the way to it answers instead of a result is the store being away."""
+    """Raise StoreUnavailable in place of any error of redis-py or of the connection."""
     try:
         yield
     except (RedisConnectionError, TimeoutError, OSError, RedisClusterException) as error:
-        # The last is a Cluster's, none of whose nodes answers; it is no RedisError.
+        # RedisClusterException: no node of a Cluster answers. It is not a RedisError.
         raise StoreUnavailable(f"can't be reached: {error}") from error
     except RedisError as error:
         raise StoreUnavailable(f"refuses: {error}") from error

@@ -1,4 +1,4 @@
-"""The secret key of the reporter digest: where it comes from and that it stays the same.
+"""The secret key of the reporter digests: agrees on one for all replicas, and keeps its record.
 
 The record in the store is `fingerprint:<hex>` for a configured key, and `key:<hex>` for one that was
 generated, which is then kept there itself.
@@ -24,7 +24,7 @@ _WITH_ANOTHER = (
 async def agree_on_key(
     redis: Client, keys: Keys, configured: bytes | None, random_bytes: Callable[[int], bytes]
 ) -> bytes:
-    """Return the key that every replica uses, and record it if nobody has. Repeating is safe.
+    """Return the key that every replica uses, and record it if there is no record yet. Repeating is safe.
 
     Raises:
         Misconfigured: the store was written with another key, or holds cases and no key is known.
@@ -51,10 +51,10 @@ async def agree_on_key(
 
 
 async def keep_record(redis: Client, keys: Keys, key: bytes, *, configured: bool) -> None:
-    """Record the key in use again where the store has lost it, so that a later start finds it.
+    """Record the key in use again if the store has lost it, so that a later start finds it.
 
     Raises:
-        Misconfigured: somebody recorded another key meanwhile.
+        Misconfigured: another key was recorded meanwhile.
         redis.exceptions.RedisError: call again.
     """
     ours = (_GENERATED + key.hex().encode(), _FINGERPRINT + fingerprint(key))
@@ -63,14 +63,14 @@ async def keep_record(redis: Client, keys: Keys, key: bytes, *, configured: bool
 
 
 async def _record(redis: Client, keys: Keys, proposal: bytes) -> bytes:
-    """Return what stands, which is the proposal where nobody was first."""
+    """Store `proposal` if there is no record (SET NX); return the record."""
     await redis.set(keys.reporter_key, proposal, nx=True)
     record: Any = await redis.get(keys.reporter_key)
     return bytes(record or proposal)
 
 
 async def _holds_cases(redis: Client, keys: Keys) -> bool:
-    """Whether any case is there. Looks through the whole keyspace, but on the very first start alone."""
+    """Return whether there is any case. May scan the whole keyspace, but only at the very first start."""
     async for _ in redis.scan_iter(match=keys.any_case, count=1000):
         return True
     return False

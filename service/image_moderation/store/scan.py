@@ -1,7 +1,6 @@
-"""Looks through all cases, and removes single ones: for operators, beside the running service.
+"""Reads all cases, and removes single ones: for operators, while the service runs.
 
-Never one call over the whole keyspace: SCAN and pipelined GETs, a page at a time, so that the service's own
-calls come in between.
+SCAN and pipelined GETs read one page at a time, so that the service's own calls come in between.
 """
 
 import struct
@@ -19,10 +18,10 @@ from image_moderation.store.layout import decode
 from image_moderation.store.redis_errors import errors
 
 PAGE = 1000
-"""Keys that the server looks at in one SCAN, and most cases that are asked for at once."""
+"""Keys that the server scans in one call, and the most cases that are read at once."""
 
 Progress = Callable[[int, int], None]
-"""Takes about how many keys have been looked at, and how many there were when it began."""
+"""Called with about how many keys were scanned so far, and how many there were at the start."""
 
 
 class CaseScan:
@@ -33,14 +32,15 @@ class CaseScan:
         self._redis = redis
         self._keys = Keys(prefix)
         self.unreadable = 0
-        """Keys met that should hold a case, and hold none that this version can read."""
+        """How many keys had the name of a case and a value that this version can't read."""
 
     async def blocked(
-        self, since_ms: int | None = None, progress: Progress = lambda _looked_at, _total: None
+        self, since_ms: int | None = None, progress: Progress = lambda _scanned, _total: None
     ) -> AsyncIterator[tuple[str, Case]]:
-        """Give each blocked image with its case, in no order, once; with `since_ms` the later decided alone.
+        """Yield each blocked image once with its case, in no order.
 
-        A case that is there from beginning to end is met; one that changes meanwhile may or may not be.
+        With `since_ms` (milliseconds) only those decided at that time or later. A case that exists during the
+        whole scan is found; one that appears or goes meanwhile may be found or not.
 
         Raises:
             StoreUnavailable: begin again.
@@ -50,9 +50,9 @@ class CaseScan:
                 yield image_id, case
 
     async def decided(
-        self, since_ms: int | None = None, progress: Progress = lambda _looked_at, _total: None
+        self, since_ms: int | None = None, progress: Progress = lambda _scanned, _total: None
     ) -> AsyncIterator[tuple[str, Case]]:
-        """Give each image that any decision was published about. See `blocked`."""
+        """Yield each image that has had a decision, once, with its case. See `blocked`."""
         given: set[str] = set()
         async for image_id, case in self.cases(progress):
             if case.revision and case.decided_at >= (since_ms or 0) and image_id not in given:
@@ -60,9 +60,9 @@ class CaseScan:
                 yield image_id, case
 
     async def cases(
-        self, progress: Progress = lambda _looked_at, _total: None
+        self, progress: Progress = lambda _scanned, _total: None
     ) -> AsyncIterator[tuple[str, Case]]:
-        """Give every image that anything is known about; one may come again, for SCAN names a key again."""
+        """Yield every image that has a case; an image may come twice, because SCAN may name a key twice."""
         async for page in self._pages(progress):
             for pair in await self._read(page):
                 yield pair
@@ -77,47 +77,47 @@ class CaseScan:
         return next((case for _, case in await self._read([key])), Case())
 
     async def forget(self, image_id: str) -> bool:
-        """Remove an image's case, and what says when to look at it again; whether there was a case.
+        """Remove an image's case, its withheld block and its unanswered review; return whether it had a case.
 
-        Decisions that were taken and not yet published stay in the outbox, for they are promised. Repeating
-        is safe.
+        Decisions that were taken and not yet published stay in the outbox, because they are promised.
+        Repeating is safe.
 
         Raises:
             StoreUnavailable: it may be removed, or not; call again.
         """
         image = image_id.encode()
         async with errors():
-            # One step, and all keys in one slot: a report in between would find half of it.
+            # In one transaction, as all keys are in one slot: a report in between would find half of it.
             pipeline: Any = self._redis.pipeline(transaction=True)
             pipeline.execute_command("UNLINK", self._keys.case(image))
-            for marks in (self._keys.due, self._keys.reviews):
-                pipeline.execute_command("ZREM", marks[partition_of(image)], image)
+            for waiting in (self._keys.due, self._keys.reviews):
+                pipeline.execute_command("ZREM", waiting[partition_of(image)], image)
             removed: list[int] = await pipeline.execute()
         return bool(removed[0])
 
     async def _pages(self, progress: Progress) -> AsyncIterator[list[bytes]]:
-        """The keys of cases, as many at a time as one SCAN finds."""
+        """Yield the keys of cases, as many at a time as one SCAN finds."""
         scan: Any = self._redis.scan  # untyped for a Cluster in redis-py
         nodes = await self._nodes()
         total = sum([await self._size(node) for node in nodes])
-        looked_at = 0
+        scanned = 0
         for node in nodes:
             cursor = -1
             while cursor:
                 async with errors():
                     reply = await scan(max(cursor, 0), match=self._keys.any_case, count=PAGE, **node)
-                # A Cluster answers with a cursor for each node that was asked.
+                # A Cluster answers with a dictionary that has a cursor for each node, here for one.
                 cursor, keys = reply
                 if isinstance(cursor, dict):
                     (cursor,) = cursor.values()
-                looked_at = min(looked_at + PAGE, total)
-                progress(looked_at, total)
+                scanned = min(scanned + PAGE, total)
+                progress(scanned, total)
                 for start in range(0, len(keys), PAGE):
                     yield keys[start : start + PAGE]
         progress(total, total)
 
     async def _nodes(self) -> list[dict[str, Any]]:
-        """The arguments that send a command to each node in turn; none for one server."""
+        """Return the arguments that send a command to each node in turn; none for one server."""
         if not isinstance(self._redis, RedisCluster):
             return [{}]
         async with errors():
@@ -130,7 +130,7 @@ class CaseScan:
             return int(await dbsize(**node))
 
     async def _read(self, keys: list[bytes]) -> list[tuple[str, Case]]:
-        """The cases in these keys, but for those that have gone meanwhile and those that can't be read."""
+        """Return the cases in these keys, without those that are gone and those that can't be read."""
         wanted = [(key, image) for key in keys if (image := self._image_of(key))]
         if not wanted:
             return []
@@ -153,7 +153,7 @@ class CaseScan:
         return cases
 
     def _image_of(self, key: bytes) -> bytes:
-        """The image whose case the key is; empty if it is another key, which the pattern found as well."""
+        """Return the image whose case the key holds; empty for another key that fits the pattern."""
         image = key[len(self._keys.case_prefixes[0]) :]
         return image if key == self._keys.case(image) else b""
 
