@@ -5,12 +5,9 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Backlog, Delivery, Publication, State, Trigger
@@ -20,7 +17,6 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
 from image_moderation.domain.rules.records import distinct_groups
 from image_moderation.redis_connection import Client, connect
-from image_moderation.store.checks import check_server
 from image_moderation.store.digests import fingerprint
 from image_moderation.store.keys import Keys
 from image_moderation.store.redis_outbox import LEASE, RedisOutbox
@@ -28,7 +24,6 @@ from image_moderation.store.redis_store import Lifetimes, RedisStore
 from image_moderation.store.reporter_key import agree_on_key, keep_record
 from tests.support.declarative import ledger
 from tests.support.histories import BASE, report, retraction
-from tests.support.servers import RedisServers
 
 KEYS = Keys("moderation")
 KEY = b"a key for tests"
@@ -249,37 +244,3 @@ async def test_a_lost_record_is_kept_and_a_foreign_one_seen(clients: list[Client
     for configured in (True, False):
         with pytest.raises(Misconfigured, match="is not the key"):
             await keep_record(redis, KEYS, key, configured=configured)
-
-
-# The server ----------------------------------------------------------------------------------------
-
-
-async def test_a_server_that_evicts_is_refused(redis_servers: RedisServers, tmp_path: Path) -> None:
-    with redis_servers.new(tmp_path / "own") as server:
-        redis = connect(server.url)
-        try:
-            await check_server(redis)
-            await redis.config_set("maxmemory-policy", "allkeys-lru")
-            await check_server(redis)  # without a limit nothing is evicted
-            await redis.config_set("maxmemory", "100mb")
-            for policy in ("allkeys-lru", "volatile-ttl"):
-                await redis.config_set("maxmemory-policy", policy)
-                with pytest.raises(Misconfigured, match=f"may evict cases: maxmemory-policy is {policy}"):
-                    await check_server(redis)
-                with pytest.raises(Misconfigured):
-                    await redis_store(redis, 5).open()
-            await redis.config_set("maxmemory-policy", "noeviction")
-            with capture_logs() as logs:
-                await check_server(redis)
-            assert logs == []
-            await redis.config_set("appendonly", "no")
-            with capture_logs() as logs:
-                await check_server(redis)
-            assert [entry["event"] for entry in logs] == ["store_persists_nothing"]
-            await redis.config_set("save", "60 1")
-            with capture_logs() as logs:
-                await check_server(redis)
-            assert logs == []
-        finally:
-            await redis.aclose()
-            structlog.reset_defaults()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from image_moderation.store import lua, replies
+from image_moderation.store import layout, lua, packing, replies
 from image_moderation.store.arguments import ApplyArguments, AsText
 from image_moderation.store.formats import Constant, Format
 from image_moderation.store.signature import Signature, inline
@@ -65,7 +65,11 @@ def test_a_format_means_the_same_to_both_sides() -> None:
     assert (layout.lua, layout.python.format, layout.size) == ("<I2BBI6c8I4", "<HBB6s8sI", 22)
 
 
-def test_every_constant_of_apply_is_known() -> None:
+def test_every_constant_of_apply_is_used_and_known() -> None:
+    constants = layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS
+    assert len(constants) == len(layout.CONSTANTS) + len(packing.CONSTANTS) + len(replies.CONSTANTS)
+    used = set(re.findall(r"\b[A-Z][A-Z_]+\b", re.sub("--.*", "", "".join(PARTS.values()))))
+    assert set(constants) <= used
     own = set(re.findall(r"^local ([A-Z_]+) =", lua.APPLY.text, re.MULTILINE))
     code = re.sub(r'--.*|"[^"\n]*"', "", lua.APPLY.text)
     assert set(re.findall(r"\b[A-Z][A-Z_]+\b", code)) == own | {"KEYS", "ARGV"}

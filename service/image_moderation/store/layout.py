@@ -52,7 +52,6 @@ CONSTANTS: dict[str, Constant] = {
     "STANDING_AT": DIGEST_BYTES,
     "REASON_AT": RECORD.size - 1,
     "GROUP_AT": RECORD.size,
-    "DIGEST_BYTES": DIGEST_BYTES,
     "NO_GROUP": NO_GROUP,
     "EXTENDED": EXTENDED,
     "BLOCKED": BLOCKED,
@@ -68,7 +67,7 @@ CONSTANTS: dict[str, Constant] = {
     "VERDICT_CLEARED": VERDICTS.index(Verdict.CLEARED) + 1,
     "TRIGGERS": {str(trigger): code for code, trigger in enumerate(TRIGGERS, 1)},
 }
-"""The layout as the scripts know it, by the names of their locals. The `…_AT` are offsets in a record."""
+"""The layout as the script knows it, by the names that stand for it there. The `…_AT` are offsets in a record."""
 
 
 def decode(value: bytes | None) -> Case:

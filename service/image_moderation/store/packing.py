@@ -26,7 +26,7 @@ CONSTANTS: dict[str, Constant] = {
     "NO_TRACE": NO_TRACE,
     "TRACE_BYTES": len(NO_TRACE),
 }
-"""The packed events as the script knows them, by the names of its locals."""
+"""The packed events as the script knows them, by the names that stand for them there."""
 
 _KIND_OF_VERDICT = {Verdict.UPHELD: UPHELD, Verdict.CLEARED: CLEARED}
 

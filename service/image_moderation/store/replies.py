@@ -24,7 +24,7 @@ LETTERS = {
     Outcome.TICKED: "k",
 }
 CONSTANTS: dict[str, Constant] = {outcome.name: letter for outcome, letter in LETTERS.items()}
-"""The letters as the script knows them, by the names of its locals."""
+"""The letters as the script knows them, by the names that stand for them there."""
 
 _OUTCOMES = {ord(letter): outcome for outcome, letter in LETTERS.items()}
 

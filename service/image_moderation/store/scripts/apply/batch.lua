@@ -3,7 +3,7 @@
 for n = 1, #events / EVENT_BYTES do
   local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
   local case = cases[i]
-  local is_report = kind <= KIND_RETRACTION or kind == KIND_URGENT_REPORT
+  local is_report = kind == KIND_REPORT or kind == KIND_RETRACTION or kind == KIND_URGENT_REPORT
   if is_report and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
     outcomes[n] = ALREADY_BLOCKED  -- without loading it
   else
@@ -11,12 +11,14 @@ for n = 1, #events / EVENT_BYTES do
     load(case)
     if is_report then
       outcomes[n] = apply_report(kind, time, digest, group, ARGV[before_reasons + reason])
+    elseif kind == KIND_UPHELD then
+      outcomes[n] = apply_review(VERDICT_UPHELD, time)
+    elseif kind == KIND_CLEARED then
+      outcomes[n] = apply_review(VERDICT_CLEARED, time)
     elseif kind == KIND_TICK then
       if asks_reviews then redis.call("ZREM", KEYS[outboxes + outbox], image) end
       if not blocked then evaluate(false) end
       outcomes[n] = TICKED
-    else
-      outcomes[n] = apply_review(kind == KIND_UPHELD and VERDICT_UPHELD or VERDICT_CLEARED, time)
     end
     if dirty then cases[i], changed[i] = dump(), true end
   end
