@@ -67,7 +67,7 @@ CONSTANTS: dict[str, Constant] = {
     "VERDICT_CLEARED": VERDICTS.index(Verdict.CLEARED) + 1,
     "TRIGGERS": {str(trigger): code for code, trigger in enumerate(TRIGGERS, 1)},
 }
-"""The layout as the script knows it, by the names that stand for it there. The `…_AT` are offsets in a record."""
+"""The layout as the script knows it, by the names that stand for it there. `…_AT`: an offset in a record."""
 
 
 def decode(value: bytes | None) -> Case:
