@@ -2,21 +2,11 @@
 
 import pytest
 
-from image_moderation.domain.decision import (
-    Backlog,
-    State,
-)
+from image_moderation.domain.decision import Backlog, State
 from image_moderation.domain.report import Outcome, Report
 from tests.support.case_values import case_key
 from tests.support.histories import BASE, report
-from tests.support.store_backends import (
-    ODD_IDS,
-    Outbox,
-    Store,
-    by_image,
-    decision,
-    two_reports,
-)
+from tests.support.store_backends import ODD_IDS, Outbox, Store, by_image, decision, two_reports
 
 
 async def test_many_images_of_many_partitions_in_one_batch(store: Store, outbox: Outbox) -> None:

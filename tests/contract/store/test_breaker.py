@@ -3,17 +3,9 @@
 from dataclasses import replace
 
 from image_moderation.domain.clock import HOUR
-from image_moderation.domain.decision import (
-    Action,
-    Trigger,
-)
+from image_moderation.domain.decision import Action, Trigger
 from tests.support.histories import report
-from tests.support.store_backends import (
-    IN_REDIS,
-    POLICY,
-    Backend,
-    summary,
-)
+from tests.support.store_backends import IN_REDIS, POLICY, Backend, summary
 
 
 async def test_the_breaker_counts_an_hour_and_a_repeated_batch_once(backend: Backend) -> None:

@@ -3,21 +3,10 @@
 import pytest
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import (
-    Applied,
-    State,
-    Trigger,
-)
+from image_moderation.domain.decision import Applied, State, Trigger
 from image_moderation.domain.report import Outcome
 from tests.support.histories import BASE, report, retraction
-from tests.support.store_backends import (
-    WINDOW,
-    Backend,
-    Outbox,
-    Store,
-    decision,
-    two_reports,
-)
+from tests.support.store_backends import WINDOW, Backend, Outbox, Store, decision, two_reports
 
 
 async def test_outcomes_come_in_the_order_of_the_batch(store: Store) -> None:

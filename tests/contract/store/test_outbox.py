@@ -1,20 +1,9 @@
 """The outbox: claims, leases, settling, and how much waits."""
 
-from image_moderation.domain.decision import (
-    Backlog,
-    OutboxEntry,
-)
+from image_moderation.domain.decision import Backlog, OutboxEntry
 from tests.support.case_values import case_key
 from tests.support.histories import BASE
-from tests.support.store_backends import (
-    LEASE,
-    Backend,
-    Outbox,
-    Store,
-    by_image,
-    decision,
-    two_reports,
-)
+from tests.support.store_backends import LEASE, Backend, Outbox, Store, by_image, decision, two_reports
 
 
 async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(

@@ -5,12 +5,7 @@ from typing import Any, cast
 
 from image_moderation.redis_connection import Client
 from tests.support.histories import report, retraction
-from tests.support.store_backends import (
-    IN_REDIS,
-    KEY,
-    Backend,
-    Store,
-)
+from tests.support.store_backends import IN_REDIS, KEY, Backend, Store
 
 
 @IN_REDIS

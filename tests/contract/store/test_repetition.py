@@ -1,13 +1,7 @@
 """Batches that come again."""
 
 from tests.support.histories import BASE, report
-from tests.support.store_backends import (
-    Outbox,
-    Store,
-    by_image,
-    decision,
-    two_reports,
-)
+from tests.support.store_backends import Outbox, Store, by_image, decision, two_reports
 
 
 async def test_a_repeated_batch_changes_nothing_and_returns_what_is_unsettled(

@@ -2,21 +2,10 @@
 
 from dataclasses import replace
 
-from image_moderation.domain.decision import (
-    Action,
-    Trigger,
-)
+from image_moderation.domain.decision import Action, Trigger
 from image_moderation.domain.report import Outcome, Tick, Verdict
 from tests.support.histories import BASE, report
-from tests.support.store_backends import (
-    IN_REDIS,
-    LEASE,
-    POLICY,
-    Backend,
-    Store,
-    review,
-    summary,
-)
+from tests.support.store_backends import IN_REDIS, LEASE, POLICY, Backend, Store, review, summary
 
 
 async def test_verdicts_and_reports_go_through_one_batch(store: Store) -> None:
@@ -30,12 +19,7 @@ async def test_verdicts_and_reports_go_through_one_batch(store: Store) -> None:
             review("img-42", 2, Verdict.UPHELD),
         ]
     )
-    assert applied.outcomes[2:] == [
-        Outcome.CLEARED,
-        Outcome.DUPLICATE,
-        Outcome.UPHELD,
-        Outcome.STALE,
-    ]
+    assert applied.outcomes[2:] == [Outcome.CLEARED, Outcome.DUPLICATE, Outcome.UPHELD, Outcome.STALE]
     assert sorted(summary(applied)) == [
         ("img-42", Action.BLOCK, Trigger.THRESHOLD, 1),
         ("img-42", Action.UNBLOCK, Trigger.MODERATOR, 2),

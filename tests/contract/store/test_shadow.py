@@ -2,14 +2,9 @@
 
 from dataclasses import replace
 
-from image_moderation.domain.decision import (
-    Action,
-)
+from image_moderation.domain.decision import Action
 from tests.support.histories import report
-from tests.support.store_backends import (
-    POLICY,
-    Backend,
-)
+from tests.support.store_backends import POLICY, Backend
 
 
 async def test_shadow_mode_puts_nothing_into_the_outbox(backend: Backend) -> None:
