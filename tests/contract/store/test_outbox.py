@@ -1,9 +1,20 @@
 """The outbox: claims, leases, settling, and how much waits."""
 
+from itertools import count, islice
+
 from image_moderation.domain.decision import Backlog, OutboxEntry
 from tests.support.case_values import case_key
 from tests.support.histories import BASE
-from tests.support.store_backends import LEASE, Backend, Outbox, Store, by_image, decision, two_reports
+from tests.support.store_backends import (
+    IN_REDIS,
+    LEASE,
+    Backend,
+    Outbox,
+    Store,
+    by_image,
+    decision,
+    two_reports,
+)
 
 
 async def test_a_decision_is_claimed_once_its_lease_is_over_and_by_one(
@@ -63,3 +74,18 @@ async def test_the_outbox_says_how_old_it_is(backend: Backend, store: Store, out
     assert await outbox.backlog() == Backlog(2, BASE)
     await outbox.settle(first.entries)
     assert await outbox.backlog() == Backlog(1, BASE + 100)
+
+
+@IN_REDIS
+async def test_of_many_decisions_of_one_partition_the_next_hundred_tell_the_age(
+    backend: Backend, store: Store, outbox: Outbox
+) -> None:
+    ids = (f"img-{n}" for n in count())
+    images = list(islice((one for one in ids if case_key(one)[:16] == case_key("img-0")[:16]), 101))
+    await store.apply(two_reports(images[0]))
+    backend.now = BASE + 100
+    await store.apply([one for image in images[1:] for one in two_reports(image)])
+    assert await outbox.backlog() == Backlog(101, BASE)
+    backend.now = BASE + LEASE
+    assert by_image(await outbox.claim_unpublished()) == [decision(images[0])]
+    assert await outbox.backlog() == Backlog(101, BASE + 100), "the oldest is tried again after the others"
