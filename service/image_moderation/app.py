@@ -46,7 +46,7 @@ def build(settings: Settings) -> Replica:
         max_deliveries=settings.max_deliveries,
     )
     running = [
-        Loop(1.0, partial(loops.watch_store, store, redis_outbox, outbox, metrics, health, clock)),
+        Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
         Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
         Loop(1.0, partial(loops.watch_readers, transport, health)),
         Loop(1.0, partial(loops.sweep, outbox, health)),

@@ -15,7 +15,6 @@ from image_moderation.brokers.port import Transport
 from image_moderation.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
 from image_moderation.intake.intake import Intake
 from image_moderation.outbox.outbox import Outbox
-from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import RedisStore
 from image_moderation.telemetry.health import Health
 from image_moderation.telemetry.metrics import Metrics
@@ -57,17 +56,12 @@ async def sleep(seconds: float, stop: asyncio.Event) -> None:
 
 
 async def watch_store(
-    store: RedisStore,
-    redis_outbox: RedisOutbox,
-    outbox: Outbox,
-    metrics: Metrics,
-    health: Health,
-    clock: Callable[[], int],
+    store: RedisStore, outbox: Outbox, metrics: Metrics, health: Health, clock: Callable[[], int]
 ) -> None:
     """Set the checks `store` and `outbox`, and the gauges that are read from the store."""
     try:
         await store.check()
-        backlog = await redis_outbox.backlog()
+        backlog = await outbox.backlog()
         asked_at = await store.oldest_review()
         breaker_open = await store.breaker.is_open(clock())
     except StoreUnavailable as error:

@@ -12,7 +12,6 @@ from image_moderation.domain.case import Case
 from image_moderation.domain.decision import (
     Action,
     Applied,
-    Backlog,
     Decision,
     OutboxEntry,
     State,
@@ -63,10 +62,9 @@ class Store(image_moderation.intake.ports.Store, Protocol):
 
 
 class Outbox(image_moderation.outbox.ports.Store, Protocol):
-    """The outbox's store, and what the loops ask besides."""
+    """The outbox's store, with the limit of a claim."""
 
     async def claim_unpublished(self, limit: int = 100) -> Sequence[OutboxEntry]: ...
-    async def backlog(self) -> Backlog: ...
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from image_moderation.domain.decision import Delivery, OutboxEntry, Publication
+from image_moderation.domain.decision import Backlog, Delivery, OutboxEntry, Publication
 from image_moderation.events.render import decision_message
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.telemetry.metrics import Metrics
@@ -28,6 +28,9 @@ class Store:
 
     async def claim_unpublished(self) -> Sequence[OutboxEntry]:
         return []
+
+    async def backlog(self) -> Backlog:
+        return Backlog(3, NOW)
 
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
         first = [entry not in self.settled for entry in entries]

@@ -59,7 +59,7 @@ class Parts:
     async def aclose(self) -> None:
         self.call("close")
 
-    # The outbox, and where it is stored
+    # The outbox
     async def backlog(self) -> Backlog:
         return Backlog(0 if self.oldest is None else 1, self.oldest)
 
@@ -90,12 +90,7 @@ class Parts:
 
     async def watch_store(self) -> None:
         await loops.watch_store(
-            cast("Any", self),
-            cast("Any", self),
-            cast("Any", self),
-            self.metrics,
-            self.health,
-            clock=lambda: NOW,
+            cast("Any", self), cast("Any", self), self.metrics, self.health, clock=lambda: NOW
         )
 
 

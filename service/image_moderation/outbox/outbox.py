@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from image_moderation.domain.decision import Delivery, OutboxEntry, Publication
+from image_moderation.domain.decision import Backlog, Delivery, OutboxEntry, Publication
 from image_moderation.events.render import decision_message
 from image_moderation.outbox.ports import Metrics, Publisher, Sink, Store, Tracing
 
@@ -66,6 +66,10 @@ class Outbox:
             distinct_reporters=decision.distinct_reporters,
             event_id=publication.message.event_id,
         )
+
+    async def backlog(self) -> Backlog:
+        """Return how many decisions wait, and since when the oldest. See `Store.backlog`."""
+        return await self._store.backlog()
 
     async def sweep(self) -> int:
         """Publish overdue decisions, which a crash or a lost reply left behind; return how many.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from image_moderation.domain.decision import Decision, Delivery, OutboxEntry, Publication
+from image_moderation.domain.decision import Backlog, Decision, Delivery, OutboxEntry, Publication
 
 
 class Sink(Protocol):
@@ -46,6 +46,13 @@ class Store(Protocol):
 
         Raises:
             StoreUnavailable: some may still be there.
+        """
+
+    async def backlog(self) -> Backlog:
+        """Return how many decisions are not settled, and since when the oldest, as far as the store looks.
+
+        Raises:
+            StoreUnavailable: unknown now.
         """
 
 

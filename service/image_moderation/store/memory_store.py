@@ -47,7 +47,7 @@ class MemoryOutbox:
         return [self._entries.pop(entry.token, None) is not None for entry in entries]
 
     async def backlog(self) -> Backlog:
-        """Return how many decisions wait, and since when the oldest."""
+        """Return how many decisions wait, and since when the oldest. See `outbox.ports.Store`."""
         taken = [entry.decision.decided_at for entry in self.waiting()]
         return Backlog(len(taken), min(taken, default=None))
 

@@ -66,7 +66,7 @@ class RedisOutbox:
         return [Delivery.SETTLED if settled else Delivery.ALREADY_SETTLED for settled in replies]
 
     async def backlog(self) -> Backlog:
-        """Return how many decisions wait, and since when the oldest.
+        """Return how many decisions wait, and since when the oldest. See `outbox.ports.Store`.
 
         `oldest` is the oldest of the first 100 decisions of each partition, in the order of their next try,
         which the sweep moves on. So it is exact while no partition holds more than 100; beyond that an older
