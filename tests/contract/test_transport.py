@@ -9,7 +9,6 @@ from contextlib import suppress
 
 import pytest
 
-from image_moderation.brokers import port
 from image_moderation.brokers.dead_letters import DeadLetters
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
@@ -45,6 +44,7 @@ class Replica:
                 batch_size=BATCH,
                 clock=clock,
                 dead_letter_retention=86_400_000,
+                redeliver_after=reader.REDELIVER_AFTER,
             )
         )
 
@@ -96,8 +96,7 @@ class World:
 
 
 @pytest.fixture
-async def world(broker: Harness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(port, "REDELIVER_AFTER", reader.REDELIVER_AFTER)
+async def world(broker: Harness) -> AsyncIterator[World]:
     world = World(broker)
     yield world
     for replica in world.replicas:

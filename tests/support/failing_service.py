@@ -8,12 +8,13 @@ REDELIVER_AFTER=<milliseconds>.
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 
 import image_moderation.app
-import image_moderation.brokers.port
 import image_moderation.brokers.redis
 import image_moderation.wiring
-from image_moderation.brokers.port import Handler
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.reader import Handler
 from image_moderation.brokers.redis.transport import RedisTransport
 from image_moderation.cli import main
 from image_moderation.domain.decision import Applied, Delivery, OutboxEntry, Publication
@@ -78,6 +79,9 @@ class FailingOutbox(RedisOutbox):
 class FailingTransport(RedisTransport):
     """The transport, with a failpoint before and after each call."""
 
+    def __init__(self, options: Options) -> None:
+        super().__init__(replace(options, redeliver_after=int(os.environ.get("REDELIVER_AFTER", "10000"))))
+
     async def start(self, handler: Handler) -> None:
         async def handle(messages: Sequence[RawMessage]) -> None:
             _reach("read")
@@ -85,9 +89,9 @@ class FailingTransport(RedisTransport):
 
         await super().start(handle)
 
-    async def park(self, letters: Sequence[DeadLetter]) -> None:
+    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
         _reach("before_park")
-        await super().park(letters)
+        await super().park(dead_letters)
         _reach("after_park")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
@@ -106,5 +110,4 @@ if __name__ == "__main__":
     setattr(image_moderation.wiring, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
     setattr(image_moderation.wiring, "RedisOutbox", FailingOutbox)  # noqa: B010
     setattr(image_moderation.brokers.redis, "RedisTransport", FailingTransport)  # noqa: B010
-    image_moderation.brokers.port.REDELIVER_AFTER = int(os.environ.get("REDELIVER_AFTER", "10000"))
     main()

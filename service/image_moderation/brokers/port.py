@@ -1,43 +1,27 @@
-"""What the service needs of a broker: the face that every transport in this room shows.
+"""The interface of every broker in this room.
 
-Each lies in a folder of its own, whose `__init__` is a `Broker`; `choose` finds it by the URL's scheme.
+Each broker has a folder of its own, whose `__init__` is a `Broker`; `registry` finds it by the URL's scheme.
 """
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from image_moderation.brokers.reader import Handler
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
 from image_moderation.events.models import REPORTED_CHANNEL, REVIEWED_CHANNEL
-
-REDELIVER_AFTER = 10_000
-"""Milliseconds after which what a reader was given and has not answered for goes to another, on brokers
-where the client decides that. Read when a transport is made."""
 
 INCOMING = (REPORTED_CHANNEL, REVIEWED_CHANNEL)
 """The channels that the service reads: the first is busy, the second is not."""
 
 
-def leave_restarting_to_the_watchdog() -> None:
-    """Turn FastStream's own supervisor of readers off, before a broker is made.
-
-    It restarts one that died without a pause, thousands of times a second while a server refuses it.
-    """
-    os.environ["FASTSTREAM_SUPERVISOR_DISABLED"] = "1"
-
-
-Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a transport is told. Times are in milliseconds."""
+    """How a transport reads and publishes. Times are in milliseconds."""
 
     url: str
     group: str
@@ -50,22 +34,25 @@ class Options:
     """How long dead letters are kept where the service itself removes them."""
     decision_retention: int | None = None
     """The same for decisions; None keeps them."""
+    redeliver_after: int = 10_000
+    """After this time a message that was delivered and not acked goes to another reader, on brokers where the
+    client decides that."""
     registry: CollectorRegistry | None = None
     """Where FastStream's own metrics go."""
     tracer_provider: Any = None
     """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
 
-    def middlewares(self, prometheus: Any) -> tuple[Any, ...]:
-        """FastStream's middlewares of one broker: `prometheus`, the class for its metrics, and where tracing
-        is on the one for its spans. FastStream names both alike; the second is there only with its library.
+    def middlewares(self, prometheus: Any, telemetry: Callable[[], Any]) -> tuple[Any, ...]:
+        """Make FastStream's middlewares of one broker.
+
+        `prometheus` is its class for metrics. `telemetry` imports its class for spans, which needs the extra
+        `tracing`.
         """
         made: list[Any] = []
         if self.registry is not None:
             made.append(prometheus(registry=self.registry))
         if self.tracer_provider is not None:
-            module = import_module(prometheus.__module__.replace(".prometheus.", ".opentelemetry."))
-            telemetry = getattr(module, prometheus.__name__.replace("Prometheus", "Telemetry"))
-            made.append(telemetry(tracer_provider=self.tracer_provider))
+            made.append(telemetry()(tracer_provider=self.tracer_provider))
         return tuple(made)
 
 
@@ -77,8 +64,14 @@ class Figures(NamedTuple):
     pending: int
     """Messages given and not acked."""
     oldest_pending_age: float
-    """Seconds since the oldest pending message was published, or where that can't be known since it was
-    given to its reader; 0 without one."""
+    """Seconds since the oldest pending message was published, or, where that can't be known, since its reader
+    got it; 0 without one."""
+
+    @classmethod
+    def total(cls, figures: Sequence["Figures"]) -> "Figures":
+        """Return the figures of several groups as if they were one."""
+        lags, pending, ages = zip(*figures, strict=True)
+        return cls(sum(lags), sum(pending), max(ages))
 
 
 class Transport(Protocol):
@@ -101,18 +94,18 @@ class Transport(Protocol):
         """
 
     async def revive(self) -> None:
-        """Set right whatever has stopped reading: a reader that died, a group that was deleted.
+        """Repair whatever has stopped the reading: a reader that died, a group that was deleted.
 
         Called every second. Returns only if reading goes on.
 
         Raises:
-            BrokerUnavailable: it does not, for now; call again.
+            BrokerUnavailable: it does not go on yet; call again.
         """
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`."""
 
-    async def park(self, letters: Sequence[DeadLetter]) -> None:
+    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
         """See `intake.ports.Source`."""
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
@@ -140,9 +133,10 @@ class Transport(Protocol):
             BrokerUnavailable: unknown now.
         """
 
-    async def stop(self, patience: float) -> None:
-        """Stop reading, let batches in hand finish for `patience` seconds, and close. What doesn't finish is
-        delivered again. Also after a `start` that failed.
+    async def stop(self, drain_timeout: float) -> None:
+        """Stop reading, let batches in hand finish for `drain_timeout` seconds, and close.
+
+        What doesn't finish is delivered again. Also after a `start` that failed.
         """
 
 

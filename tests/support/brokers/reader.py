@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import structlog
 
-from image_moderation.brokers import port
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable
@@ -18,7 +17,7 @@ from image_moderation.domain.message import RawMessage
 from image_moderation.wiring import clock
 
 REDELIVER_AFTER = 1_000
-"""Milliseconds; the tests' own transports take the same."""
+"""Milliseconds; the tests' own transports use the same."""
 
 
 async def _hang(messages: Sequence[RawMessage]) -> None:
@@ -36,6 +35,7 @@ async def _read(url: str, name: str) -> None:
             batch_size=100,
             clock=clock,
             dead_letter_retention=86_400_000,
+            redeliver_after=REDELIVER_AFTER,
         )
     )
     await transport.start(_hang)
@@ -50,5 +50,4 @@ async def _read(url: str, name: str) -> None:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    port.REDELIVER_AFTER = REDELIVER_AFTER
     asyncio.run(_read(*sys.argv[1:]))

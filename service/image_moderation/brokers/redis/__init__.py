@@ -16,7 +16,7 @@ def make_transport(options: Options) -> RedisTransport:
 
 
 @asynccontextmanager
-async def open_client(url: str, group: str) -> AsyncIterator[RedisClient]:  # noqa: ARG001 - a stream is nobody's
+async def open_client(url: str, group: str) -> AsyncIterator[RedisClient]:  # noqa: ARG001 - a stream has no owner
     """See `port.Broker`."""
     client = connect_one(url)
     try:

@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from image_moderation.brokers.redis.errors import errors
-from image_moderation.brokers.redis.group import BODY_FIELD
+from image_moderation.brokers.redis.connection import errors
+from image_moderation.brokers.redis.messages import BODY_FIELD
 from image_moderation.domain.message import Outgoing
 
 START = "0-0"
@@ -26,7 +26,7 @@ class RedisClient:
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         """See `port.BrokerClient`."""
-        async with errors():
+        with errors():
             pipeline = self._redis.pipeline(transaction=False)
             for message in messages:
                 pipeline.xadd(message.channel, {BODY_FIELD: message.body})
@@ -37,7 +37,7 @@ class RedisClient:
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
         """See `port.BrokerClient`."""
-        async with errors():
+        with errors():
             after = {channel: START if from_start else await self._end(channel) for channel in channels}
         yield self._entries(after)
 
@@ -52,7 +52,7 @@ class RedisClient:
 
     async def _entries(self, after: dict[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:
-            async with errors():
+            with errors():
                 streams: dict[Any, Any] = {**after}
                 reply: Any = await self._redis.xread(streams, count=PAGE, block=POLL)
             for stream, entries in reply:

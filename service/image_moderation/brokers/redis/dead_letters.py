@@ -6,8 +6,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from image_moderation.brokers.redis.errors import errors
-from image_moderation.brokers.redis.group import BODY_FIELD
+from image_moderation.brokers.redis.connection import errors
+from image_moderation.brokers.redis.messages import BODY_FIELD
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
@@ -28,14 +28,14 @@ class RedisDeadLetters:
 
     async def count(self) -> int:
         """See `port.DeadLetterQueue`."""
-        async with errors():
+        with errors():
             return int(await self._redis.xlen(DEAD_LETTER_CHANNEL))
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
         """See `port.DeadLetterQueue`."""
         after = "-"
         while True:
-            async with errors():
+            with errors():
                 page: Any = await self._redis.xrange(DEAD_LETTER_CHANNEL, min=after, count=PAGE)
             for entry, fields in page:
                 yield entry.decode(), fields.get(BODY_FIELD, b"")
@@ -45,7 +45,7 @@ class RedisDeadLetters:
 
     async def body(self, entry: str) -> bytes | None:
         """See `port.DeadLetterQueue`."""
-        async with errors():
+        with errors():
             found: Any = await self._redis.xrange(DEAD_LETTER_CHANNEL, entry, entry)
         return found[0][1].get(BODY_FIELD, b"") if found else None
 
@@ -54,7 +54,7 @@ class RedisDeadLetters:
         fields: list[bytes | str] = [BODY_FIELD, message.body]
         for name, value in message.headers.items():
             fields += [name, value]
-        async with errors():
+        with errors():
             position: bytes | None = await self._redis.eval(
                 _REDRIVE, 2, DEAD_LETTER_CHANNEL, message.channel, len(entries), *entries, *fields
             )
@@ -62,5 +62,5 @@ class RedisDeadLetters:
 
     async def remove(self, entries: Sequence[str]) -> int:
         """See `port.DeadLetterQueue`."""
-        async with errors():
+        with errors():
             return int(await self._redis.xdel(DEAD_LETTER_CHANNEL, *entries))

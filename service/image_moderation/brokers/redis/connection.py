@@ -1,0 +1,35 @@
+"""How a Redis server is reached, and redis-py's errors as the one error of the broker."""
+
+from functools import partial
+from typing import Any
+
+from faststream.redis import RedisBroker
+from faststream.redis.prometheus import RedisPrometheusMiddleware
+from redis.exceptions import RedisError
+
+from image_moderation.brokers.calls import Errors, unavailable_on
+from image_moderation.brokers.port import Options
+from image_moderation.redis_connection import SOCKET_TIMEOUT, connection_class
+
+errors: Errors = partial(unavailable_on, RedisError, OSError)
+"""Raises what the server, or the way to it, answers instead of a result as BrokerUnavailable."""
+
+
+def make_broker(options: Options) -> RedisBroker:
+    """Return FastStream's broker, not yet connected."""
+    return RedisBroker(
+        options.url,
+        connection_class=connection_class(options.url),  # type: ignore[arg-type]  # it takes any of redis-py's
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=SOCKET_TIMEOUT,
+        apply_types=False,
+        logger=None,  # type: ignore[arg-type]  # none: the health checks say once what is wrong
+        middlewares=options.middlewares(RedisPrometheusMiddleware, _telemetry),
+        protocol="redis",
+    )
+
+
+def _telemetry() -> Any:
+    from faststream.redis.opentelemetry import RedisTelemetryMiddleware  # noqa: PLC0415 - needs an extra
+
+    return RedisTelemetryMiddleware

@@ -1,0 +1,104 @@
+"""Reading one stream through the group, and taking back what dead readers left.
+
+Redis never delivers a pending entry again by itself, so this process claims those that others left. A claim
+counts as a delivery.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.brokers.redis.connection import errors
+from image_moderation.brokers.redis.messages import Entry, batch, raw_message
+from image_moderation.domain.message import RawMessage
+
+POLL = 1000
+"""Milliseconds that a read waits for entries; must stay well under the socket's timeout."""
+CLAIM_COUNT = 200
+"""Most entries that are claimed at once."""
+ALONE_FROM = 3
+"""From so many deliveries an entry is claimed alone, so that it can't raise its neighbours' count."""
+
+log = structlog.get_logger(__name__)
+
+
+class RedisReader(Reader):
+    """One stream. Each lane is a consumer of the group."""
+
+    redis: Redis
+    """There is one once the transport has connected."""
+
+    def __init__(self, channel: str, subscriber: Subscriber, options: Options, *, lanes: int) -> None:
+        super().__init__(channel, subscriber, lanes=lanes, errors=errors)
+        self._group = options.group
+        self._batch_size = options.batch_size
+        self._abandoned_after = options.redeliver_after
+        self._consumers = [f"{options.consumer}-{lane}" for lane in range(lanes)]
+        self._claimer = f"{options.consumer}-reclaim"
+
+    async def next_batch(self, lane: int) -> dict[str, Any] | None:
+        """See `Reader`."""
+        entries = await self._read(self._consumers[lane], ">", self._batch_size, block=POLL)
+        return batch(self.channel, entries) if entries else None
+
+    async def _read(
+        self, consumer: str, position: str, count: int, *, block: int | None = None
+    ) -> list[Entry]:
+        reply: Any = await self.redis.xreadgroup(
+            self._group, consumer, {self.channel: position}, count=count, block=block
+        )
+        return [entry for _, entries in reply for entry in entries]
+
+    async def ack(self, messages: Iterable[RawMessage]) -> None:
+        """Remove entries from the group's pending list."""
+        await self.redis.xack(self.channel, self._group, *(message.position for message in messages))
+
+    async def claim(self) -> list[RawMessage]:
+        """Take over abandoned entries: a batch of them, or one that has been delivered often."""
+        try:
+            pending: Any = await self.redis.xpending_range(
+                self.channel, self._group, min="-", max="+", count=CLAIM_COUNT, idle=self._abandoned_after
+            )
+        except ResponseError as error:
+            if "NOGROUP" in str(error):
+                return []
+            raise
+        in_hand = {message.position for batch in self.in_hand.values() for message in batch.messages}
+        deliveries: dict[bytes, int] = {
+            entry["message_id"]: entry["times_delivered"] + 1
+            for entry in pending
+            if entry["message_id"].decode() not in in_hand
+        }
+        wanted: Any = [position for position, count in deliveries.items() if count <= ALONE_FROM]
+        wanted = wanted or list(deliveries)[:1]
+        if not wanted:
+            return []
+        entries: Any = await self.redis.xclaim(
+            self.channel, self._group, self._claimer, self._abandoned_after, wanted
+        )
+        claimed = [entry for entry in entries if entry is not None]
+        if len(claimed) < len(wanted):
+            await self._ack_deleted(set(wanted) - {position for position, _ in claimed})
+        return [
+            raw_message(self.channel, position, fields, deliveries[position]) for position, fields in claimed
+        ]
+
+    async def _ack_deleted(self, positions: set[bytes]) -> None:
+        """Ack entries that somebody deleted while they were pending: before Redis 7 they stay for ever."""
+        for position in positions:
+            if not await self.redis.xrange(self.channel, position, position):
+                log.warning("pending_entry_deleted", channel=self.channel, position=position.decode())
+                await self.redis.xack(self.channel, self._group, position)
+
+    async def finish_own(self) -> None:
+        """Work on what the server gave to this process while the lanes were stopped."""
+        for consumer in (*self._consumers, self._claimer):
+            while entries := await self._read(consumer, "0", CLAIM_COUNT):
+                await self.work_on(
+                    [raw_message(self.channel, position, fields or [], 2) for position, fields in entries]
+                )
