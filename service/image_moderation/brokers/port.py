@@ -141,11 +141,12 @@ class Transport(Protocol):
 
 
 class BrokerClient(Protocol):
-    """What the command line does with a broker, outside any consumer group."""
+    """Publishes and follows channels for the command line, outside any consumer group."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
-        """Publish in order, and return each one's position once the broker has confirmed all; "" where it
-        has none.
+        """Publish in order, and return each one's position once the broker has confirmed all.
+
+        A position is "" on a broker that has none.
 
         Raises:
             BrokerUnavailable: some may be published, and some not.
@@ -154,24 +155,24 @@ class BrokerClient(Protocol):
     def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, str, bytes]]]:
-        """Give `(channel, position, body)` of every message, until cancelled, without taking it from anybody.
+        """Give `(channel, position, body)` of every message, until cancelled; no consumer loses one by it.
 
-        Once entered, nothing published from then on is missed. With `from_start` first what is there.
+        From the moment the context is entered no message is missed. With `from_start` the older ones come first.
 
         Raises:
-            Unsupported: the broker keeps nothing that has been consumed.
-            BrokerUnavailable: the broker is away, also while it gives.
+            Unsupported: the broker keeps no message that has been consumed.
+            BrokerUnavailable: the broker is away; also raised by the iterator.
         """
 
 
 class DeadLetterQueue(Protocol):
-    """The dead letters of one broker, by their entries: whatever names one there."""
+    """The dead letters of one broker. An entry names one stored message there, in the broker's own form."""
 
     purge_note: str
-    """What a person should know who removes letters; "" where they are gone for good."""
+    """A note for whoever removes dead letters; "" on a broker that removes them at once."""
 
     async def count(self) -> int:
-        """Return how many entries there are, about: it is for a progress bar.
+        """Return about how many entries there are, for a progress bar.
 
         Raises:
             BrokerUnavailable: call again.
@@ -209,13 +210,13 @@ class DeadLetterQueue(Protocol):
 
 
 class Broker(Protocol):
-    """A folder of this room, seen from outside."""
+    """The interface of one broker's folder."""
 
     def make_transport(self, options: Options) -> Transport:
         """Return the service's transport; nothing is connected yet."""
 
     def open_client(self, url: str, group: str) -> AbstractAsyncContextManager[BrokerClient]:
-        """Return the command line's tools."""
+        """Open what the command line publishes and follows with."""
 
     def open_dead_letters(self, url: str, group: str) -> AbstractAsyncContextManager[DeadLetterQueue]:
-        """Return the dead letters."""
+        """Open the dead letters."""

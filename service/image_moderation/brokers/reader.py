@@ -62,7 +62,7 @@ class Reader(ABC):
         self._subscriber = subscriber
         self._subscriber(self.work_on)
         self._errors = errors
-        self._handler: Handler
+        self.handler: Handler
         self._lane_count = lanes
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._asking: set[int] = set()
@@ -88,7 +88,7 @@ class Reader(ABC):
         """Begin to read. Harmless if it reads already."""
         if not self.reading:
             self.reading = True
-            self._handler = handler
+            self.handler = handler
             self._subscriber.schema()
             for lane in range(self._lane_count):
                 self._start(lane)
@@ -116,7 +116,7 @@ class Reader(ABC):
         key = id(messages)
         self.in_hand[key] = InHand(asyncio.get_running_loop().time(), messages)
         try:
-            await self._handler(messages)
+            await self.handler(messages)
         finally:
             del self.in_hand[key]
 

@@ -30,10 +30,10 @@ class RedisTransport(BaseTransport):
     def __init__(self, options: Options) -> None:
         """Nothing is connected before `start`."""
         self._broker = make_broker(options)
-        self._by_channel = {channel: self._reader(channel, options) for channel in INCOMING}
+        self.by_channel = {channel: self._reader(channel, options) for channel in INCOMING}
         self._redis: Redis | None = None
         self._groups: list[Group] = []
-        super().__init__(options, list(self._by_channel.values()), errors)
+        super().__init__(options, list(self.by_channel.values()), errors)
 
     def _reader(self, channel: str, options: Options) -> RedisReader:
         subscriber: Any = self._broker.subscriber(
@@ -59,7 +59,7 @@ class RedisTransport(BaseTransport):
         take_raw_entries(redis)
         options = self.options
         self._groups = [Group(redis, channel, options.group, options.consumer) for channel in INCOMING]
-        for reader in self._by_channel.values():
+        for reader in self.by_channel.values():
             reader.redis = redis
         self.publisher = RedisPublisher(
             redis,
@@ -77,11 +77,11 @@ class RedisTransport(BaseTransport):
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`."""
         with errors():
-            await self._by_channel[messages[0].channel].ack(messages)
+            await self.by_channel[messages[0].channel].ack(messages)
 
     async def reclaim(self) -> None:
         """See `port.Transport`."""
-        for channel, reader in self._by_channel.items():
+        for channel, reader in self.by_channel.items():
             while messages := await self._claim(reader):
                 most = max(message.deliveries for message in messages)
                 log.info("reclaimed", channel=channel, messages=len(messages), most_deliveries=most)
@@ -105,7 +105,7 @@ class RedisTransport(BaseTransport):
 
     async def leave(self) -> None:
         """See `BaseTransport`. Entries that a stopped lane was still given are worked on first."""
-        for reader in self._by_channel.values():
+        for reader in self.by_channel.values():
             await reader.finish_own()
         for group in self._groups:
             await group.leave()

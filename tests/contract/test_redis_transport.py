@@ -1,15 +1,16 @@
 """The Redis broker with several channels: each is read, acked, taken back, trimmed and counted on its own."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from image_moderation.brokers.port import Figures, Options
-from image_moderation.brokers.redis import group as redis_group
+from image_moderation.brokers.redis import topology
 from image_moderation.brokers.redis import transport as redis_transport
-from image_moderation.brokers.redis.group import together
 from image_moderation.brokers.redis.transport import RedisTransport
+from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 from image_moderation.redis_connection import connect_one
 from image_moderation.wiring import clock
@@ -34,6 +35,7 @@ class World:
                 batch_size=100,
                 clock=clock,
                 dead_letter_retention=86_400_000,
+                redeliver_after=0,
             )
         )
 
@@ -84,8 +86,6 @@ async def test_every_channel_is_read_and_a_batch_is_of_one(world: World) -> None
 async def test_what_dead_replicas_left_is_taken_back_on_every_channel(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for group in world.transport._groups.values():
-        monkeypatch.setattr(group, "_abandoned", 0)
     for channel in CHANNELS:
         await world.add(channel, "left")
         await world.left_by_a_dead_replica(channel)
@@ -97,7 +97,7 @@ async def test_what_dead_replicas_left_is_taken_back_on_every_channel(
     assert world.seen(REPORTED) == world.seen(REVIEWED) == [b"left"]
     assert {one.deliveries for batch in world.batches for one in batch} == {2}
     assert await world.nothing_pending()
-    monkeypatch.setattr(redis_group, "CONSUMER_IDLE", 0)
+    monkeypatch.setattr(topology, "CONSUMER_IDLE", 0)
     await world.transport.tidy()
     for channel in CHANNELS:
         names = {one["name"] for one in await world.redis.xinfo_consumers(channel, GROUP)}
@@ -111,8 +111,9 @@ async def test_readers_of_a_deleted_stream_are_revived(world: World, lost: str) 
     await world.redis.delete(lost)
 
     async def comes_through() -> bool:
-        await world.transport.revive()
-        await world.add(lost, "again")
+        with suppress(BrokerUnavailable):
+            await world.transport.revive()
+            await world.add(lost, "again")
         return b"again" in world.seen(lost)
 
     await wait_until_async(comes_through, "the readers are back", 20)
@@ -135,4 +136,34 @@ async def test_stopping_works_on_what_was_left_and_leaves_every_group(world: Wor
 
 
 def test_figures_together() -> None:
-    assert together([Figures(1, 2, 3.0), Figures(10, 20, 0.5)]) == Figures(11, 22, 3.0)
+    assert Figures.total([Figures(1, 2, 3.0), Figures(10, 20, 0.5)]) == Figures(11, 22, 3.0)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_entries_are_read_in_either_protocol(redis_url: str, protocol: int) -> None:
+    world = World(connect_one(redis_url), f"{redis_url}{'&' if '?' in redis_url else '?'}protocol={protocol}")
+    try:
+        await world.transport.start(world.handle)
+        await world.add(REPORTED, "m")
+        await wait_until_async(lambda: world.seen(REPORTED) == [b"m"], "it is read")
+    finally:
+        await world.transport.stop(5)
+        await world.redis.aclose()
+
+
+async def test_a_lane_that_dies_is_started_again_and_what_it_had_is_taken_back(world: World) -> None:
+    failures = [RuntimeError("a bug")]
+
+    async def handle(messages: Sequence[RawMessage]) -> None:
+        if failures:
+            raise failures.pop()
+        await world.handle(messages)
+
+    await world.transport.start(handle)
+    await world.add(REPORTED, "m")
+    await wait_until_async(lambda: not failures, "the handler fails once")
+    await world.transport.revive()
+    await world.transport.reclaim()
+    assert world.seen(REPORTED) == [b"m"]
+    await world.add(REPORTED, *(f"n{number}" for number in range(10)))
+    await wait_until_async(lambda: len(world.seen(REPORTED)) == 11, "every lane reads")

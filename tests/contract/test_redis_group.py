@@ -1,14 +1,21 @@
-"""What the consumer group's keeper does: claims, parks, trims, tidies, and loses nothing over it."""
+"""The Redis consumer group: claiming, trimming, removing consumers, and that nothing is lost over it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from image_moderation.brokers import port
-from image_moderation.brokers.redis import group as redis_group
-from image_moderation.brokers.redis.group import Group, raw_message
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.redis import topology
+from image_moderation.brokers.redis.messages import raw_message
+from image_moderation.brokers.redis.reader import RedisReader
+from image_moderation.brokers.redis.topology import Group
+from image_moderation.brokers.redis.transport import RedisTransport
+from image_moderation.domain.message import RawMessage
 from image_moderation.redis_connection import connect_one
+from image_moderation.wiring import clock
 
 STREAM, NAME = "image.reported", "image-moderation"
 
@@ -21,11 +28,45 @@ async def redis(any_redis_url: str) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def group(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Group:
-    monkeypatch.setattr(port, "REDELIVER_AFTER", 0)
+async def group(redis: Any) -> Group:
     group = Group(redis, STREAM, NAME, "host-1")
     await group.create()
     return group
+
+
+@pytest.fixture
+async def reader(group: Group, any_redis_url: str) -> AsyncIterator[RedisReader]:
+    """The reader of the stream, connected and not reading; it works on a batch until `done`."""
+    transport = RedisTransport(
+        Options(
+            url=any_redis_url,
+            group=NAME,
+            consumer="host-1",
+            batch_size=100,
+            clock=clock,
+            dead_letter_retention=86_400_000,
+            redeliver_after=0,
+        )
+    )
+    await transport.connect()
+    yield transport.by_channel[STREAM]
+    await transport.close()
+
+
+@asynccontextmanager
+async def in_hand(reader: RedisReader, messages: Sequence[RawMessage]) -> AsyncIterator[None]:
+    """Meanwhile the reader works on these messages."""
+    done = asyncio.Event()
+
+    async def handle(_: Sequence[RawMessage]) -> None:
+        await done.wait()
+
+    reader.handler = handle
+    work = asyncio.create_task(reader.work_on(messages))
+    await asyncio.sleep(0)
+    yield
+    done.set()
+    await work
 
 
 async def add(redis: Any, count: int) -> list[str]:
@@ -45,44 +86,46 @@ async def test_the_backlog_from_before_the_first_start_is_delivered(redis: Any) 
 
 
 async def test_abandoned_messages_are_claimed_in_one_batch_with_their_deliveries(
-    redis: Any, group: Group
+    redis: Any, reader: RedisReader
 ) -> None:
     positions = await add(redis, 5)
     await read(redis, "dead-0", 5)
-    messages = await group.claim()
+    messages = await reader.claim()
     assert [message.position for message in messages] == positions
     assert [message.body for message in messages] == [b"m0", b"m1", b"m2", b"m3", b"m4"]
     assert {message.deliveries for message in messages} == {2}
 
 
-async def test_what_this_process_has_in_hand_is_not_claimed(redis: Any, group: Group) -> None:
+async def test_what_this_process_has_in_hand_is_not_claimed(redis: Any, reader: RedisReader) -> None:
     await add(redis, 2)
     await read(redis, "host-1-0", 2)
-    messages = await group.claim()
-    with group.in_hand(messages):
-        assert await group.claim() == []
-    assert len(await group.claim()) == 2
+    messages = await reader.claim()
+    async with in_hand(reader, messages):
+        assert await reader.claim() == []
+    assert len(await reader.claim()) == 2
 
 
-async def test_often_delivered_messages_are_claimed_one_by_one(redis: Any, group: Group) -> None:
+async def test_often_delivered_messages_are_claimed_one_by_one(redis: Any, reader: RedisReader) -> None:
     """Else one message that kills its reader would raise the count of all that are claimed with it."""
     positions = await add(redis, 3)
     await read(redis, "dead-0", 3)
     for _ in range(2):
-        await group.claim()
-    first = await group.claim()
+        await reader.claim()
+    first = await reader.claim()
     assert [(message.position, message.deliveries) for message in first] == [(positions[0], 4)]
-    with group.in_hand(first):
-        second = await group.claim()
+    async with in_hand(reader, first):
+        second = await reader.claim()
     assert [(message.position, message.deliveries) for message in second] == [(positions[1], 4)]
 
 
-async def test_a_pending_message_that_somebody_deleted_is_let_go(redis: Any, group: Group) -> None:
+async def test_a_pending_message_that_somebody_deleted_is_let_go(
+    redis: Any, group: Group, reader: RedisReader
+) -> None:
     positions = await add(redis, 2)
     await read(redis, "dead-0", 2)
     await redis.xdel(STREAM, positions[0])
-    assert [message.position for message in await group.claim()] == positions[1:]
-    await group.ack(positions[1:])
+    assert [message.position for message in await reader.claim()] == positions[1:]
+    await redis.xack(STREAM, NAME, *positions[1:])
     assert (await group.figures()).pending == 0
 
 
@@ -90,7 +133,7 @@ async def test_trimming_keeps_what_any_group_has_not_acked(redis: Any, group: Gr
     positions = await add(redis, 10)
     await redis.xgroup_create(STREAM, "another", id="0")
     await read(redis, "host-1-0", 10)
-    await group.ack(positions)
+    await redis.xack(STREAM, NAME, *positions)
     assert await group.trim() == 0, "the other group has read nothing"
 
     await redis.execute_command("XREADGROUP", "GROUP", "another", "c", "COUNT", 6, "STREAMS", STREAM, ">")
@@ -121,7 +164,7 @@ async def test_only_idle_consumers_that_own_nothing_are_removed(
     await redis.xgroup_createconsumer(STREAM, NAME, "idle")
     await group.remove_idle_consumers()
     assert {c["name"] for c in await redis.xinfo_consumers(STREAM, NAME)} == {b"owner", b"idle"}
-    monkeypatch.setattr(redis_group, "CONSUMER_IDLE", 0)
+    monkeypatch.setattr(topology, "CONSUMER_IDLE", 0)
     await group.remove_idle_consumers()
     assert {c["name"] for c in await redis.xinfo_consumers(STREAM, NAME)} == {b"owner"}
 
