@@ -157,7 +157,7 @@ class BrokerClient(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, str, bytes]]]:
         """Give `(channel, position, body)` of every message, until cancelled; no consumer loses one by it.
 
-        From the moment the context is entered no message is missed. With `from_start` the older ones come first.
+        Once the context is entered no message is missed. With `from_start` the older ones come first.
 
         Raises:
             Unsupported: the broker keeps no message that has been consumed.
