@@ -11,27 +11,34 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from aiormq import spec
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from image_moderation.brokers.dead_letters import DeadLetters
 from image_moderation.brokers.port import Options
+from image_moderation.brokers.rabbitmq.client import RabbitmqClient
+from image_moderation.brokers.rabbitmq.connection import connected
+from image_moderation.brokers.rabbitmq.reader import RabbitmqReader
+from image_moderation.brokers.rabbitmq.transport import RabbitmqTransport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.domain.message import Outgoing, RawMessage
 from image_moderation.wiring import clock
-from tests.contract.test_transport import (
+from tests.support.brokers.harness import Harness
+from tests.support.brokers.replica import (
+    BATCH,
     BLOCKED,
     GROUP,
-    PATIENCE,
     REPORTED,
+    TIMEOUT,
     Replica,
     World,
-    letters,
+    dead_letters,
     numbered,
     publications,
     received,
 )
-from tests.support.brokers.harness import Harness
 from tests.support.servers import wait_until_async
 
 EXCHANGE, QUEUE = "image-moderation", f"{GROUP}.{REPORTED}"
@@ -71,7 +78,7 @@ async def revived(replica: Replica) -> None:
             return False
         return True
 
-    await wait_until_async(revive, "reading goes on", PATIENCE)
+    await wait_until_async(revive, "reading goes on", TIMEOUT)
 
 
 def table(name: bytes, kind: bytes, value: bytes) -> bytes:
@@ -159,23 +166,65 @@ async def _pending(replica: Replica, count: int) -> bool:
 
 
 async def _break(replica: Replica) -> None:
-    transport: Any = replica.transport
-    await transport._connection.transport.connection.close()
+    connection: Any = _reader(replica).connection
+    await connection.transport.connection.close()
+
+
+def _reader(replica: Replica) -> RabbitmqReader:
+    assert isinstance(replica.transport, RabbitmqTransport)
+    return replica.transport.readers[0]
 
 
 async def test_a_reader_that_starts_anew_swallows_nothing(world: World) -> None:
     world.harness.publish(REPORTED, numbered(300))
     replica = await world.replica(gate=False)
     await wait_until_async(lambda: _pending(replica, 300), "all are in hand")
-    transport: Any = replica.transport
-    subscriber = transport._readers[0].subscriber
-    stopping = asyncio.create_task(subscriber.stop())
-    await asyncio.sleep(0.05)
+    restarting = asyncio.create_task(_reader(replica).restart())
     replica.gate.set()
-    await stopping
-    await subscriber.start()
+    await restarting
     await world.nothing_waits()
     assert sorted(set(replica.bodies())) == sorted(numbered(300))
+
+
+async def test_a_lane_that_died_holds_up_no_acks(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(BATCH))
+    replica = await world.replica(start=False)
+    failures: list[str] = []
+
+    async def fail_once(messages: Sequence[RawMessage]) -> None:
+        if not failures:
+            failures.append("a defect")
+            raise ValueError(failures[0])
+        await replica.handle(messages)
+
+    await replica.transport.start(fail_once)
+    await wait_until_async(lambda: failures, "a lane dies")
+    await asyncio.to_thread(world.harness.publish, REPORTED, numbered(BATCH, "later"))
+    await received(replica, BATCH)
+    assert world.harness.waiting(REPORTED) == 2 * BATCH, "nothing is acked past what the lane left"
+    await revived(replica)
+    await world.nothing_waits()
+    assert set(replica.bodies()) == {*numbered(BATCH), *numbered(BATCH, "later")}
+
+
+async def test_a_deleted_queue_stays_missing_until_every_replica_has_noticed(world: World) -> None:
+    replicas = [await world.replica(), await world.replica()]
+    await asyncio.to_thread(world.harness.lose, "queue")
+    for replica in replicas:
+        with pytest.raises(BrokerUnavailable, match="its queue was deleted"):
+            await replica.transport.revive()
+    async with some_channel(world) as channel:
+        with pytest.raises(ChannelNotFoundEntity):
+            await channel.declare_queue(QUEUE, passive=True)
+    for replica in replicas:
+        await replica.transport.revive()
+    assert await _consumers(world, QUEUE) == 2
+
+
+async def _consumers(world: World, name: str) -> int:
+    async with some_channel(world) as channel:
+        queue = await channel.declare_queue(name, passive=True)
+        return queue.declaration_result.consumer_count or 0
 
 
 async def test_a_queue_deleted_while_the_store_is_away_is_read_on(world: World) -> None:
@@ -188,7 +237,7 @@ async def test_a_queue_deleted_while_the_store_is_away_is_read_on(world: World) 
     await revived(replica)
     replica.gate.set()
     await wait_until_async(
-        lambda: set(replica.bodies()) >= set(numbered(300, "after")), "what comes after is read", PATIENCE
+        lambda: set(replica.bodies()) >= set(numbered(300, "after")), "what comes after is read", TIMEOUT
     )
     await world.nothing_waits()
 
@@ -236,7 +285,7 @@ async def test_letters_wait_for_their_queue(world: World) -> None:
     world.harness.unbind("image.dead-letter")
     async with some_channel(world) as channel:
         await channel.queue_delete(f"{GROUP}.image.dead-letter")
-    alike = [*letters(1), *letters(1)]
+    alike = [*dead_letters(1), *dead_letters(1)]
     with pytest.raises(BrokerUnavailable):
         await replica.transport.park(alike)
     await revived(replica)
@@ -258,7 +307,7 @@ async def test_a_queue_declared_otherwise_is_refused(world: World, arguments: di
 
 async def test_letters_keep_their_order_when_looked_at(world: World) -> None:
     replica = await world.replica()
-    await replica.transport.park(letters(12))
+    await replica.transport.park(dead_letters(12))
     for _ in range(3):
         assert await _places(world) == [f"place-{number}" for number in range(12)]
 
@@ -270,16 +319,27 @@ async def _places(world: World) -> Sequence[str]:
 
 
 async def test_following_ends_with_the_connection(world: World) -> None:
-    url = world.harness.url
     async with (
-        broker_for(url).open_client(url, GROUP) as client,
-        client.follow([BLOCKED], from_start=False) as seen,
+        connected(world.harness.url) as connection,
+        RabbitmqClient(connection, GROUP).follow([BLOCKED], from_start=False) as seen,
     ):
-        some: Any = client
-        await some._connection.transport.connection.close()
+        assert connection.transport is not None
+        await connection.transport.connection.close()
         async with asyncio.timeout(5):
             with pytest.raises(BrokerUnavailable):
                 await anext(seen)
+
+
+async def test_the_command_line_opens_no_channel_for_each_publication(world: World) -> None:
+    async with connected(world.harness.url) as connection:
+        assert connection.transport is not None
+        client = RabbitmqClient(connection, GROUP)
+        await client.publish([Outgoing(REPORTED, b"first")])
+        channels = len(connection.transport.connection.channels)
+        for body in numbered(10):
+            await client.publish([Outgoing(REPORTED, body)])
+        assert len(connection.transport.connection.channels) == channels
+    assert world.harness.waiting(REPORTED) == 11
 
 
 async def test_a_refused_password_is_not_told(world: World) -> None:
@@ -299,17 +359,15 @@ async def _nothing(messages: Sequence[Any]) -> None:
 
 async def test_starting_again_reads_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = await world.replica(start=False)
-    transport: Any = replica.transport
-    *_, last = transport._broker.subscribers
+    assert isinstance(replica.transport, RabbitmqTransport)
+    *_, last = replica.transport.readers
     with monkeypatch.context() as patch:
-        patch.setattr(last, "start", _too_late)
+        patch.setattr(last, "restart", _too_late)
         with pytest.raises(BrokerUnavailable):
             await replica.transport.start(replica.handle)
     await replica.start()
-    async with some_channel(world) as channel:
-        for name in (QUEUE, f"{GROUP}.image.reviewed"):
-            queue = await channel.declare_queue(name, passive=True)
-            assert queue.declaration_result.consumer_count == 1
+    for name in (QUEUE, f"{GROUP}.image.reviewed"):
+        assert await _consumers(world, name) == 1
     world.harness.publish(REPORTED, numbered(3))
     await world.nothing_waits()
     assert sorted(replica.bodies()) == numbered(3)

@@ -4,95 +4,33 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
 
 from image_moderation.brokers.dead_letters import DeadLetters
-from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
-from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
+from image_moderation.domain.message import Outgoing
 from image_moderation.wiring import clock
-from tests.support.brokers import reader
 from tests.support.brokers.harness import Harness
+from tests.support.brokers.replica import (
+    BATCH,
+    BLOCKED,
+    GROUP,
+    REPORTED,
+    REVIEWED,
+    TIMEOUT,
+    Replica,
+    World,
+    dead_letters,
+    numbered,
+    publications,
+    received,
+)
 from tests.support.servers import wait_until_async
 from tests.support.service_process import ROOT
-
-REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
-GROUP = "image-moderation"
-BATCH = 100
-PATIENCE = 40.0
-"""Seconds that a redelivery or a new start may take: Kafka's group must first miss the dead member."""
-
-
-class Replica:
-    """A transport whose handler keeps what it was given, and acks it while `gate` is open."""
-
-    def __init__(self, harness: Harness, name: str) -> None:
-        self.received: list[RawMessage] = []
-        self.batches: list[Sequence[RawMessage]] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.transport: Transport = broker_for(harness.url).make_transport(
-            Options(
-                url=harness.url,
-                group=GROUP,
-                consumer=name,
-                batch_size=BATCH,
-                clock=clock,
-                dead_letter_retention=86_400_000,
-                redeliver_after=reader.REDELIVER_AFTER,
-            )
-        )
-
-    async def handle(self, messages: Sequence[RawMessage]) -> None:
-        self.batches.append(messages)
-        self.received += messages
-        await self.gate.wait()
-        await self.transport.ack(messages)
-
-    async def start(self) -> None:
-        await _again(lambda: self.transport.start(self.handle))
-
-    def bodies(self) -> list[bytes]:
-        return [message.body for message in self.received]
-
-
-async def _again(call: Callable[[], object]) -> None:
-    """Calls until the broker can do it, as the service does."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await call()  # type: ignore[misc]  # a coroutine function's
-            except BrokerUnavailable:
-                await asyncio.sleep(0.2)
-            else:
-                return
-
-
-class World:
-    """The replicas of one test on one broker."""
-
-    def __init__(self, harness: Harness) -> None:
-        self.harness = harness
-        self.replicas: list[Replica] = []
-
-    async def replica(self, *, gate: bool = True, start: bool = True) -> Replica:
-        replica = Replica(self.harness, f"host-{len(self.replicas)}")
-        self.replicas.append(replica)
-        if not gate:
-            replica.gate.clear()
-        if start:
-            await replica.start()
-        return replica
-
-    async def nothing_waits(self, channel: str = REPORTED) -> None:
-        await wait_until_async(
-            lambda: self.harness.waiting(channel) == 0, f"nothing waits on {channel}", PATIENCE
-        )
 
 
 @pytest.fixture
@@ -102,14 +40,6 @@ async def world(broker: Harness) -> AsyncIterator[World]:
     for replica in world.replicas:
         replica.gate.set()
     await asyncio.gather(*(replica.transport.stop(2) for replica in world.replicas))
-
-
-def numbered(count: int, prefix: str = "m") -> list[bytes]:
-    return [b"%s-%d" % (prefix.encode(), number) for number in range(count)]
-
-
-async def received(replica: Replica, count: int) -> None:
-    await wait_until_async(lambda: len(replica.received) >= count, f"{count} messages arrive", PATIENCE)
 
 
 async def test_what_was_there_before_the_first_start_is_read(world: World) -> None:
@@ -211,7 +141,7 @@ async def killed_reader(world: World, name: str) -> dict[str, int]:
     assert process.stdout is not None
     found: dict[str, int] = {}
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             found.update([json.loads(await process.stdout.readline())])
     finally:
         process.kill()
@@ -231,7 +161,7 @@ async def _reclaim_until(replica: Replica, done: Callable[[], bool]) -> None:
 
     task = asyncio.create_task(reclaim())
     try:
-        await wait_until_async(done, "what was left is taken back", PATIENCE)
+        await wait_until_async(done, "what was left is taken back", TIMEOUT)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -251,22 +181,11 @@ async def test_consumers_share_the_work(world: World, count: int) -> None:
         world.harness.publish(REPORTED, bodies)
         return all(replica.received for replica in replicas)
 
-    await wait_until_async(shared, "each gets a share", PATIENCE)
+    await wait_until_async(shared, "each gets a share", TIMEOUT)
     await world.nothing_waits()
     for replica in replicas:
         seen.update(replica.bodies())
     assert seen == wanted
-
-
-def publications(*images: str) -> list[Publication]:
-    made = []
-    for image in images:
-        decision = Decision(
-            image, Action.BLOCK, 1, clock(), State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p"
-        )
-        body = json.dumps({"data": {"image_id": image}}).encode()
-        made.append(Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, body, f"id-{image}", image)))
-    return made
 
 
 async def test_decisions_are_published_as_they_are(world: World) -> None:
@@ -289,21 +208,10 @@ async def test_what_nobody_is_bound_for(world: World) -> None:
     assert list(await replica.transport.publish(publications("b"))) == [True]
 
 
-def letters(count: int) -> list[DeadLetter]:
-    return [
-        DeadLetter(
-            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}),
-            DeadLetterReason.NOT_UTF8,
-            "no",
-        )
-        for n in range(count)
-    ]
-
-
 async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) -> None:
     replica = await world.replica()
-    await replica.transport.park(letters(3))
-    await replica.transport.park(letters(1))  # once more, as after a crash
+    await replica.transport.park(dead_letters(3))
+    await replica.transport.park(dead_letters(1))  # once more, as after a crash
     assert len({one.body for one in world.harness.read("image.dead-letter")}) in (3, 4)  # or it was dropped
     url = world.harness.url
     async with broker_for(url).open_dead_letters(url, GROUP) as box:
@@ -343,7 +251,7 @@ async def test_following_shows_what_comes_and_takes_nothing(world: World) -> Non
         client.follow([BLOCKED, "image.unblocked"], from_start=False) as messages,
     ):
         await replica.transport.publish(publications("a", "b"))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             shown = [await anext(messages) for _ in range(2)]
     assert sorted(json.loads(body)["data"]["image_id"] for _, _, body in shown) == ["a", "b"]
     assert {channel for channel, _, _ in shown} == {BLOCKED}
@@ -360,7 +268,7 @@ async def test_following_from_the_start(world: World) -> None:
                 async with client.follow([BLOCKED], from_start=True):
                     pass
             return
-        async with client.follow([BLOCKED], from_start=True) as messages, asyncio.timeout(PATIENCE):
+        async with client.follow([BLOCKED], from_start=True) as messages, asyncio.timeout(TIMEOUT):
             _, _, body = await anext(messages)
     assert json.loads(body)["data"]["image_id"] == "before"
 
@@ -382,7 +290,7 @@ async def test_what_an_operator_deletes_is_made_anew(world: World) -> None:
                 world.harness.publish(REPORTED, [body])
             return body in replica.bodies()
 
-        await wait_until_async(comes_through, f"reading goes on after a lost {what}", PATIENCE)
+        await wait_until_async(comes_through, f"reading goes on after a lost {what}", TIMEOUT)
         replica.received.clear()
 
 
@@ -397,7 +305,7 @@ async def test_stopping_finishes_what_is_in_hand(world: World) -> None:
         await stopping
     done = set(replica.bodies())
     await wait_until_async(
-        lambda: world.harness.waiting(REPORTED) == 5 - len(done), "what was in hand is acked", PATIENCE
+        lambda: world.harness.waiting(REPORTED) == 5 - len(done), "what was in hand is acked", TIMEOUT
     )
 
 

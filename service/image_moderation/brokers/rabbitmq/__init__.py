@@ -24,10 +24,10 @@ async def open_client(url: str, group: str) -> AsyncIterator[RabbitmqClient]:
 
 @asynccontextmanager
 async def open_dead_letters(url: str, group: str) -> AsyncIterator[RabbitmqDeadLetters]:
-    """See `port.Broker`. What was looked at goes back into the queue when the box is closed."""
+    """See `port.Broker`. Those that were looked at go back into the queue at the end."""
     async with connected(url) as connection:
-        box = RabbitmqDeadLetters(connection, group)
+        dead_letters = RabbitmqDeadLetters(connection, group)
         try:
-            yield box
+            yield dead_letters
         finally:
-            await box.close()
+            await dead_letters.close()

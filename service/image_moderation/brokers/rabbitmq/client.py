@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+import aiormq
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
 
-from image_moderation.brokers.rabbitmq.connection import errors
-from image_moderation.brokers.rabbitmq.publisher import publish
-from image_moderation.brokers.rabbitmq.topology import EXCHANGE, QUEUED, declare
+from image_moderation.brokers.calls import within
+from image_moderation.brokers.rabbitmq.connection import errors, open_channel
+from image_moderation.brokers.rabbitmq.publisher import RabbitmqPublisher
+from image_moderation.brokers.rabbitmq.topology import EXCHANGE, QUEUED, Topology
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
 from image_moderation.domain.message import Outgoing
+
+POLL = 1.0
+"""Seconds between looks at a connection that gives nothing."""
 
 
 class RabbitmqClient:
@@ -19,18 +25,18 @@ class RabbitmqClient:
     def __init__(self, connection: AbstractConnection, group: str) -> None:
         """`connection` stays the caller's to close."""
         self._connection = connection
-        self._group = group
+        self._topology = Topology(connection, group)
+        self._publisher = RabbitmqPublisher(connection)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
-        """See `port.BrokerClient`. Positions there are none."""
-        async with errors():
-            channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            for one in QUEUED:
-                await declare(channel, self._group, one)  # else it would be lost before the first start
-            taken = await publish(await channel.get_exchange(EXCHANGE, ensure=False), messages)
-        if not all(taken):
-            lost = messages[taken.index(False)].channel
-            raise BrokerUnavailable(f"{lost}: nobody has bound a queue to it, so RabbitMQ keeps nothing")
+        """See `port.BrokerClient`. Messages have no positions."""
+        with errors():
+            for channel in QUEUED:  # else what is published before the service's first start would be lost
+                await self._topology.declare(channel)
+            positions = await self._publisher.publish(messages)
+        if None in positions:
+            lost = messages[positions.index(None)].channel
+            raise BrokerUnavailable(f"{lost}: no queue is bound to it, so RabbitMQ keeps nothing")
         return [""] * len(messages)
 
     @asynccontextmanager
@@ -40,26 +46,24 @@ class RabbitmqClient:
         """See `port.BrokerClient`."""
         if from_start:
             raise Unsupported("RabbitMQ keeps no event that has been consumed: leave out --from-start")
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-        async with errors():
-            channel = await self._connection.channel()
-            await declare(channel, self._group, QUEUED[0])
-            queue = await channel.declare_queue(exclusive=True, auto_delete=True)
-            for one in channels:
-                await queue.bind(EXCHANGE, routing_key=one)
-            await queue.consume(arrived.put, no_ack=True)
-        yield self._messages(arrived)
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        with errors():
+            await self._topology.declare(QUEUED[0])
+            amqp = await open_channel(self._connection)
+            queue = (await within(amqp.queue_declare(exclusive=True, auto_delete=True))).queue or ""
+            for channel in channels:
+                await within(amqp.queue_bind(queue, EXCHANGE, routing_key=channel))
+            await within(amqp.basic_consume(queue, arrived.put, no_ack=True))
+        yield self._messages(amqp, arrived)
 
     async def _messages(
-        self, arrived: "asyncio.Queue[AbstractIncomingMessage]"
+        self, amqp: aiormq.Channel, arrived: "asyncio.Queue[DeliveredMessage]"
     ) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:
             try:
-                async with asyncio.timeout(1):
-                    message = await arrived.get()
+                message = await within(arrived.get(), POLL)
             except TimeoutError:
-                # Its `is_closed` says whether this side has closed it.
-                if not self._connection.connected.is_set():
+                if amqp.is_closed:
                     raise BrokerUnavailable("the connection was lost") from None
                 continue
-            yield message.routing_key or "", message.message_id or "", message.body
+            yield message.routing_key or "", message.header.properties.message_id or "", message.body

@@ -1,65 +1,104 @@
-"""How a RabbitMQ server is reached, and its errors as the one error of the broker."""
+"""How a RabbitMQ server is reached, and its client's errors as the one error of the broker.
 
-import asyncio
+Channels are those of aiormq, the layer below aio-pika. aio-pika's own reopen by themselves after a lost
+connection: then nobody knows which messages can still be acked.
+"""
+
 import logging
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+from faststream.rabbit import RabbitBroker
+from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from pamqp.commands import Basic
 
-from image_moderation.brokers.rabbitmq.properties import read_leniently
-from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.brokers.calls import TIMEOUT, unavailable_on, within
+from image_moderation.brokers.port import Options
+from image_moderation.domain.errors import Misconfigured
 
-PATIENCE = 5.0
-"""Seconds that the server may take to answer."""
+CLIENT_ERRORS = (AMQPError, OSError, RuntimeError)
+"""What the client raises where the server, or the way to it, gives no result: RuntimeError for a channel or a
+connection that is closed, TimeoutError, which is an OSError, for no answer."""
 
-T = TypeVar("T")
+_unmarshal_strictly = Basic.Properties.unmarshal
 
 
-def prepare_client() -> None:
-    """The health checks say what is wrong, once; by itself the client would log each attempt.
+@contextmanager
+def errors() -> Iterator[None]:
+    """Raise the client's errors as BrokerUnavailable.
 
-    And no property of a message may break its connection.
+    A queue or exchange that is there with other arguments is Misconfigured: waiting would not mend that.
     """
-    read_leniently()
-    for name in ("aio_pika", "aiormq"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with unavailable_on(*CLIENT_ERRORS):
+        try:
+            yield
+        except ChannelPreconditionFailed as error:
+            raise Misconfigured(f"RabbitMQ has it declared with other arguments: {error}") from error
 
 
-@asynccontextmanager
-async def errors() -> AsyncIterator[None]:
-    """Whatever the server or the way to it answers instead of a result is the broker being away.
-
-    But for a queue or exchange that is there with other arguments: waiting would not mend that.
-    """
-    try:
-        yield
-    except ChannelPreconditionFailed as error:
-        raise Misconfigured(
-            f"RabbitMQ has it otherwise declared than this service needs it: {error}"
-        ) from error
-    except (TimeoutError, AMQPError, OSError, RuntimeError) as error:
-        # RuntimeError is aio-pika's word for a connection or channel that is closed.
-        why = "no answer in time" if isinstance(error, TimeoutError) else " ".join(str(error).split())
-        raise BrokerUnavailable(f"{type(error).__name__}: {why}") from error
+def make_broker(options: Options) -> RabbitBroker:
+    """Return FastStream's broker, not yet connected."""
+    _prepare_client()
+    return RabbitBroker(
+        options.url,
+        timeout=TIMEOUT,
+        reconnect_interval=1.0,
+        apply_types=False,
+        logger=None,
+        middlewares=options.middlewares(RabbitPrometheusMiddleware, _telemetry),
+    )
 
 
-async def within(call: Awaitable[T], seconds: float = PATIENCE) -> T:
-    """Wait for a call that might wait for ever; past that it is a TimeoutError."""
-    async with asyncio.timeout(seconds):
-        return await call
+def _telemetry() -> Any:
+    from faststream.rabbit.opentelemetry import RabbitTelemetryMiddleware  # noqa: PLC0415 - needs an extra
+
+    return RabbitTelemetryMiddleware
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[AbstractConnection]:
-    """A connection of its own, for the command line."""
-    prepare_client()
-    async with errors():
+    """Connect for the command line."""
+    _prepare_client()
+    with errors():
         connection = await within(aio_pika.connect(url))
     try:
         yield connection
     finally:
         await connection.close()
+
+
+async def open_channel(connection: AbstractConnection, *, publishing: bool = False) -> aiormq.Channel:
+    """Open a channel; one for publishing confirms what it took, and raises PublishError for what it did not.
+
+    Errors are the client's.
+    """
+    transport = connection.transport
+    if transport is None:
+        raise ConnectionError("the connection is lost")
+    opening = transport.connection.channel(publisher_confirms=publishing, on_return_raises=publishing)
+    return cast("aiormq.Channel", await within(opening))  # the abstract class lacks `consumers`
+
+
+def _prepare_client() -> None:
+    """Let no message's properties end the connection, and let the health checks alone say what is wrong.
+
+    The client decodes properties in the task that reads the connection. One id that isn't UTF-8, or one
+    timestamp beyond the year 9999, would end the connection, and again after every redelivery. There is no
+    setting for it (pamqp 4.0.1, aiormq 7.2.4).
+    """
+    Basic.Properties.unmarshal = _unmarshal_leniently  # type: ignore[assignment, method-assign]  # see above
+    for name in ("aio_pika", "aiormq"):  # they would log each attempt to connect
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _unmarshal_leniently(properties: Basic.Properties, flags: int, data: bytes) -> None:
+    """Leave out a property that can't be decoded, and those after it."""
+    try:  # noqa: SIM105 - called once a message, where `suppress` would cost more
+        _unmarshal_strictly(properties, flags, data)
+    except Exception:  # noqa: BLE001, S110 - decoders raise many kinds; the body counts, not its properties
+        pass

@@ -1,19 +1,20 @@
 """The dead letters in the group's queue, by their delivery tags.
 
-Looking means taking without acking: as long as the box is open the letters are not there for anybody else.
-What was not removed goes back when it is closed, in order; where the connection is lost RabbitMQ orders it
-anew.
+Looking means taking without acking: until `close` nobody else sees the letters that were looked at. Then
+those that were not removed go back, in order; after a lost connection RabbitMQ orders them as it likes.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
-from aiormq.exceptions import AMQPError
+import aiormq
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
 
-from image_moderation.brokers.rabbitmq.connection import errors
-from image_moderation.brokers.rabbitmq.publisher import publish
-from image_moderation.brokers.rabbitmq.topology import EXCHANGE, declare, queue_name
+from image_moderation.brokers.calls import within
+from image_moderation.brokers.rabbitmq.connection import CLIENT_ERRORS, errors, open_channel
+from image_moderation.brokers.rabbitmq.publisher import RabbitmqPublisher
+from image_moderation.brokers.rabbitmq.topology import Topology, queue_name
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
@@ -27,32 +28,26 @@ class RabbitmqDeadLetters:
     def __init__(self, connection: AbstractConnection, group: str) -> None:
         """`connection` stays the caller's to close."""
         self._connection = connection
-        self._group = group
-        self._queue: AbstractQueue | None = None
-        self._count = 0
-        self._held: dict[str, AbstractIncomingMessage] = {}
-
-    async def _open(self) -> AbstractQueue:
-        if self._queue is None:
-            channel = await self._connection.channel()
-            self._count = await declare(channel, self._group, DEAD_LETTER_CHANNEL)
-            self._queue = await channel.get_queue(queue_name(self._group, DEAD_LETTER_CHANNEL), ensure=False)
-        return self._queue
+        self._queue = queue_name(group, DEAD_LETTER_CHANNEL)
+        self._topology = Topology(connection, group)
+        self._publisher = RabbitmqPublisher(connection)
+        self._amqp: aiormq.Channel | None = None
+        self._held: dict[str, DeliveredMessage] = {}
 
     async def count(self) -> int:
         """See `port.DeadLetterQueue`."""
-        async with errors():
-            await self._open()
-        return self._count
+        with errors():
+            return (await self._topology.count(DEAD_LETTER_CHANNEL) or 0) + len(self._held)
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
         """See `port.DeadLetterQueue`."""
-        async with errors():
-            queue = await self._open()
+        with errors():
+            await self._topology.declare(DEAD_LETTER_CHANNEL)
+            self._amqp = self._amqp or await open_channel(self._connection)
         while True:
-            async with errors():
-                message = await queue.get(no_ack=False, fail=False)
-            if message is None:
+            with errors():
+                message = await within(self._amqp.basic_get(self._queue))
+            if message.delivery_tag is None:
                 return
             entry = str(message.delivery_tag)
             self._held[entry] = message
@@ -67,25 +62,23 @@ class RabbitmqDeadLetters:
         """See `port.DeadLetterQueue`."""
         if not all(entry in self._held for entry in entries):
             return None
-        async with errors():
-            channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            (taken,) = await publish(await channel.get_exchange(EXCHANGE, ensure=False), [message])
-            await channel.close()
-        if not taken:
-            raise BrokerUnavailable(f"{message.channel}: nobody has bound a queue to it")
+        with errors():
+            (position,) = await self._publisher.publish([message])
+        if position is None:
+            raise BrokerUnavailable(f"{message.channel}: no queue is bound to it")
         await self.remove(entries)
-        return ""
+        return position
 
     async def remove(self, entries: Sequence[str]) -> int:
         """See `port.DeadLetterQueue`."""
         held = [self._held.pop(entry) for entry in entries if entry in self._held]
-        async with errors():
+        with errors():
             for message in held:
-                await message.ack()
+                await message.channel.basic_ack(message.delivery_tag or 0)
         return len(held)
 
     async def close(self) -> None:
         """Give back what was looked at. Without a connection the server does that by itself."""
-        with suppress(AMQPError, OSError, RuntimeError):
+        with suppress(*CLIENT_ERRORS):
             for message in self._held.values():
-                await message.nack()
+                await message.channel.basic_nack(message.delivery_tag or 0)

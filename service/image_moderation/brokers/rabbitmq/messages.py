@@ -1,55 +1,85 @@
-"""Messages as they came from RabbitMQ."""
+"""Messages as the server delivers them, and as the service reads them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
-from aio_pika.message import IncomingMessage
-from aiormq.exceptions import ChannelInvalidStateError
+from aiormq.abc import DeliveredMessage
+from faststream.message import StreamMessage
 
-from image_moderation.brokers.rabbitmq.publisher import CONTENT_TYPE, STRUCTURED
 from image_moderation.domain.message import NO_HEADERS, RawMessage
 
+CONTENT_TYPE = "content-type"
+STRUCTURED = "application/cloudevents+json"
 DELIVERY_COUNT = "x-delivery-count"
-_OF_THE_SERVER = (DELIVERY_COUNT, "x-acquired-count", "x-death")
+_SERVER_HEADERS = (DELIVERY_COUNT, "x-acquired-count", "x-death")
 
 
-def raw_message(message: IncomingMessage) -> RawMessage:
-    """RabbitMQ gives a message no place of its own: its producer's id stands for it, or else a checksum.
+class Batch(NamedTuple):
+    """Messages of one queue. To FastStream's middlewares it has what they read of a single message."""
 
-    An id has at most 255 bytes in this protocol.
+    channel: str
+    messages: Sequence[DeliveredMessage]
+    """At least one."""
+
+    @property
+    def exchange(self) -> str | None:
+        """The first message's."""
+        return self.messages[0].exchange
+
+    @property
+    def routing_key(self) -> str | None:
+        """The first message's."""
+        return self.messages[0].routing_key
+
+    @property
+    def delivery_tag(self) -> int | None:
+        """The first message's."""
+        return self.messages[0].delivery_tag
+
+
+async def parse_batch(batch: Batch) -> StreamMessage[Any]:
+    """FastStream's parser. Its own takes one message."""
+    return StreamMessage(raw_message=batch, body=b"")
+
+
+async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
+    """FastStream's decoder: the messages of a batch, bodies unparsed."""
+    batch: Batch = message.raw_message
+    return [raw_message(batch.channel, one) for one in batch.messages]
+
+
+def raw_message(channel: str, message: DeliveredMessage) -> RawMessage:
+    """Return one message.
+
+    RabbitMQ gives a message no position, so its producer's id stands for it, or else a checksum.
     """
-    position = message.message_id or sha256(message.body).hexdigest()
+    properties = message.header.properties
     headers = NO_HEADERS
-    if message.headers:
+    if properties.headers:
         headers = {
-            name: _text(value) for name, value in message.headers.items() if name not in _OF_THE_SERVER
+            name: _text(value) for name, value in properties.headers.items() if name not in _SERVER_HEADERS
         }
-    if message.content_type and message.content_type != STRUCTURED:
-        headers = {**headers, CONTENT_TYPE: message.content_type}
-    deliveries = _deliveries(message) if message.redelivered else 1
-    return RawMessage(message.routing_key or "", position, message.body, None, deliveries, headers, message)
+    if properties.content_type and properties.content_type != STRUCTURED:
+        headers = {**headers, CONTENT_TYPE: properties.content_type}
+    return RawMessage(
+        channel,
+        position=properties.message_id or sha256(message.body).hexdigest(),
+        body=message.body,
+        deliveries=_redeliveries(properties.headers) + 1 if message.redelivered else 1,
+        headers=headers,
+        handle=message,
+    )
 
 
-def _deliveries(message: IncomingMessage) -> int:
-    """Of a message that is redelivered; before that the header holds whatever a producer put there."""
-    count = message.headers.get(DELIVERY_COUNT)
-    return 1 + count if isinstance(count, int) else 2
+def _redeliveries(headers: Any) -> int:
+    """Read the server's count. Before a first redelivery the header is whatever a producer put there."""
+    count = (headers or NO_HEADERS).get(DELIVERY_COUNT)
+    return count if isinstance(count, int) else 1
 
 
 def _text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def channel_of(message: IncomingMessage) -> Any:
-    """Where a message can be acked: None once that was closed, for then it will be delivered again."""
-    try:
-        return message.channel
-    except ChannelInvalidStateError:
-        return None
-
-
-def answerable(messages: list[IncomingMessage]) -> list[IncomingMessage]:
-    return [message for message in messages if channel_of(message) is not None]

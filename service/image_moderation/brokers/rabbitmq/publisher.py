@@ -1,51 +1,55 @@
-"""Publishing to the exchange: persistent, confirmed, and returned where nobody is bound."""
+"""Publishing to the exchange: persistent, confirmed, and returned where no queue is bound."""
 
 import asyncio
 from collections.abc import Sequence
 
+import aiormq
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractExchange
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import PublishError
 
-from image_moderation.brokers.rabbitmq.connection import PATIENCE
+from image_moderation.brokers.calls import chunks, within
+from image_moderation.brokers.rabbitmq.connection import open_channel
+from image_moderation.brokers.rabbitmq.messages import CONTENT_TYPE, STRUCTURED
+from image_moderation.brokers.rabbitmq.topology import EXCHANGE
 from image_moderation.domain.message import Outgoing
 
-AT_ONCE = 500
-"""Messages that may wait for their confirmation together."""
-CONTENT_TYPE = "content-type"
-STRUCTURED = "application/cloudevents+json"
+CHUNK = 500
+"""Messages that wait for their confirmation together."""
 
 
-async def publish(exchange: AbstractExchange, messages: Sequence[Outgoing]) -> list[bool]:
-    """Publish in order; say of each whether somebody is bound to it. Errors are aio-pika's.
+class RabbitmqPublisher:
+    """See `transport.Publisher`. All goes through one channel: a connection has only about two thousand."""
 
-    The exchange's channel must confirm, and raise what is returned.
-    """
-    taken: list[bool] = []
-    for first in range(0, len(messages), AT_ONCE):
-        some = messages[first : first + AT_ONCE]
-        answers = await asyncio.gather(
-            *(_send(exchange, message) for message in some), return_exceptions=True
-        )
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, PublishError):
-                raise answer
-            taken.append(not isinstance(answer, PublishError))
-    return taken
+    def __init__(self, connection: AbstractConnection) -> None:
+        """`connection` stays the caller's to close."""
+        self._connection = connection
+        self._channel: aiormq.Channel | None = None
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str | None]:
+        """See `transport.Publisher`."""
+        if self._channel is None or self._channel.is_closed:
+            self._channel = await open_channel(self._connection, publishing=True)
+        positions: list[str | None] = []
+        for chunk in chunks(messages, CHUNK):
+            sending = (_publish(self._channel, message) for message in chunk)
+            for answer in await within(asyncio.gather(*sending, return_exceptions=True)):
+                if isinstance(answer, BaseException) and not isinstance(answer, PublishError):
+                    raise answer
+                positions.append(None if isinstance(answer, PublishError) else "")
+        return positions
 
 
-async def _send(exchange: AbstractExchange, message: Outgoing) -> None:
+async def _publish(channel: aiormq.Channel, message: Outgoing) -> None:
     headers = dict(message.headers)
     content_type = headers.pop(CONTENT_TYPE, STRUCTURED)
-    await exchange.publish(
-        Message(
-            message.body,
-            headers=headers or None,  # type: ignore[arg-type]  # a dictionary of plain text is one of theirs
-            content_type=content_type,
-            delivery_mode=DeliveryMode.PERSISTENT,
-            message_id=message.event_id or None,
-        ),
-        routing_key=message.channel,
-        mandatory=True,
-        timeout=PATIENCE,
+    properties = Message(
+        b"",
+        headers=headers or None,  # type: ignore[arg-type]  # a dictionary of plain text is one of theirs
+        content_type=content_type,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=message.event_id or None,
+    ).properties
+    await channel.basic_publish(
+        message.body, exchange=EXCHANGE, routing_key=message.channel, properties=properties, mandatory=True
     )

@@ -1,53 +1,139 @@
-"""What reads one channel: FastStream's subscriber, the batches it fills, and what is seen of its state."""
+"""Reading one of the group's queues, and gathering its messages into batches: AMQP delivers one at a time."""
 
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
 
-from aio_pika.message import IncomingMessage
-from faststream.rabbit import Channel
+import aiormq
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelInvalidStateError
 
-from image_moderation.brokers.micro_batches import MicroBatches
+from image_moderation.brokers.calls import within
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.rabbitmq.connection import CLIENT_ERRORS, errors, open_channel
+from image_moderation.brokers.rabbitmq.messages import Batch
+from image_moderation.brokers.rabbitmq.topology import queue_name
+from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.domain.message import RawMessage
+
+LANES = 2
+GATHERING = 0.005
+"""Seconds that a batch which is not full waits for more: messages arrive one by one, and a call of the store
+for every few of them costs ten times what they do."""
+POLL = 1.0
+"""Seconds that a lane waits for a first message."""
+IDLE_LOOKS = 3
+"""Looks in a row, a second apart, at a reader without work while messages wait: then it is starved."""
 
 
-@dataclass(slots=True, eq=False)
-class Reader:
-    """One subscriber. Errors are aio-pika's."""
+class ReaderState(Enum):
+    """What a look has found. All but HEALTHY are ended by reading on a new channel."""
 
-    channel: str
-    subscriber: Any
-    batches: MicroBatches[IncomingMessage]
-    idle: int = 0
-    """How often in a row it had nothing to do while messages waited."""
-    lost: bool = False
-    """Whether the last look found it without a consumer. Once is no reason to restart it: after a lost
-    connection the client itself is at it.
-    """
-    cancelled: bool = False
-    """Whether its queue was deleted."""
+    HEALTHY = "it reads"
+    LOST = "its channel is closed"
+    DELETED = "its queue was deleted"
+    STARVED = "messages wait and none are delivered"
 
-    async def subscribed(self) -> bool:
-        """Whether it runs, and the client holds it for one of the server's consumers. From then on it hears
-        of a deleted queue.
+
+class DoneTags:
+    """The delivery tags of one channel, which count from 1, that are done."""
+
+    def __init__(self) -> None:
+        self._up_to = 0
+        self._beyond: set[int] = set()
+
+    def add(self, tags: Sequence[int]) -> int:
+        """Return the tag up to which all are done now, or 0 if it is the same as before."""
+        self._beyond.update(tags)
+        before = self._up_to
+        while self._up_to + 1 in self._beyond:
+            self._up_to += 1
+            self._beyond.discard(self._up_to)
+        return self._up_to if self._up_to > before else 0
+
+
+class RabbitmqReader(Reader):
+    """One queue, consumed on a channel of its own."""
+
+    connection: AbstractConnection
+    """There is one once the transport has connected."""
+
+    def __init__(self, channel: str, subscriber: Subscriber, options: Options) -> None:
+        super().__init__(channel, subscriber, lanes=LANES, errors=errors)
+        self.state = ReaderState.LOST
+        self._queue = queue_name(options.group, channel)
+        self._batch_size = options.batch_size
+        self._amqp: aiormq.Channel | None = None
+        self._done = DoneTags()
+        self._arrived: list[DeliveredMessage] = []
+        self._arrival = asyncio.Event()
+        self._idle = 0
+
+    @property
+    def pending(self) -> int:
+        """Messages that were delivered and are not done."""
+        return len(self._arrived) + sum(len(batch.messages) for batch in self.in_hand.values())
+
+    async def take(self, message: DeliveredMessage) -> None:
+        """Keep a message for the next batch: the client's callback for each delivery."""
+        self._arrived.append(message)
+        self._arrival.set()
+
+    async def next_batch(self, lane: int) -> Batch | None:  # noqa: ARG002 - any lane takes what is there
+        """See `Reader`. A full batch is taken at once."""
+        with suppress(TimeoutError):
+            await within(self._arrival.wait(), POLL)
+        if len(self._arrived) < self._batch_size:
+            await asyncio.sleep(GATHERING)
+        messages, self._arrived = self._arrived[: self._batch_size], self._arrived[self._batch_size :]
+        if not self._arrived:
+            self._arrival.clear()
+        return Batch(self.channel, messages) if messages else None
+
+    async def ack(self, messages: Sequence[RawMessage]) -> None:
+        """Ack in bulk, up to the last message before which all are done.
+
+        Messages of an earlier channel, or of one that breaks now, will be delivered again and change nothing.
         """
-        queue = self.subscriber._queue_obj  # noqa: SLF001 - FastStream has no public name for it
-        if queue is None or not self.subscriber.running:
-            return False
-        channel: Any = await queue.channel.get_underlay_channel()
-        channel.on_consumer_cancel_callbacks.add(self._note_cancel)
-        return self.subscriber._consumer_tag in channel.consumers  # noqa: SLF001 - likewise
+        tags = [one.handle.delivery_tag for one in messages if one.handle.channel is self._amqp]
+        up_to = self._done.add(tags)
+        if up_to and self._amqp is not None:
+            with suppress(*CLIENT_ERRORS):
+                await self._amqp.basic_ack(up_to, multiple=True)
 
-    def _note_cancel(self, frame: object) -> None:  # noqa: ARG002 - given by the client
-        self.cancelled = True
+    def look(self, waiting: int | None) -> ReaderState:
+        """Return the state, and remember it. `waiting` is what the queue holds, None if it is missing."""
+        self._idle = self._idle + 1 if waiting and not self.pending else 0
+        if self._amqp is None or self._amqp.is_closed:
+            self.state = ReaderState.LOST
+        elif waiting is None or not self._amqp.consumers:
+            self.state = ReaderState.DELETED
+        elif self._idle >= IDLE_LOOKS:
+            self.state = ReaderState.STARVED
+        else:
+            self.state = ReaderState.HEALTHY
+        return self.state
 
-    async def restart(self, prefetch: int) -> None:
-        """Read on a new channel: to the server the old one goes on with the queue that it knew, and what a
-        new queue of the same name gives is lost on it.
+    async def restart(self) -> None:
+        """Read on a new channel. Errors are the client's.
+
+        On the old one the server still serves the deleted queue, so messages of its replacement never arrive.
         """
-        queue = self.subscriber._queue_obj  # noqa: SLF001 - as above
-        await self.subscriber.stop()
-        self.subscriber._outer_config.declarer.disconnect()  # noqa: SLF001 - it remembers queues by channel
-        self.subscriber.channel = Channel(prefetch_count=prefetch)
-        await self.subscriber.start()
-        self.idle, self.lost, self.cancelled = 0, False, False
-        if queue is not None and not queue.channel.is_closed:
-            await queue.channel.close()
+        if self._amqp is not None:
+            # The error is for acks that are under way on it: by default they would be cancelled.
+            await within(self._amqp.close(ChannelInvalidStateError("reading goes on on a new channel")))
+            if self.state is not ReaderState.DELETED:  # else the server has no other copy
+                self._arrived.clear()
+        self._done = DoneTags()
+        self._idle = 0
+        self._amqp = await open_channel(self.connection)
+        # One batch for each lane, and one to come.
+        await within(self._amqp.basic_qos(prefetch_count=(LANES + 1) * self._batch_size))
+        await within(self._amqp.basic_consume(self._queue, self.take))
+        self.state = ReaderState.HEALTHY
+
+    async def recover(self) -> None:
+        """See `Reader`. The unacked batch of a lane that died would hold up all later acks."""
+        await self.restart()
