@@ -19,7 +19,7 @@ from image_moderation.brokers.dead_letters import DeadLetters
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.rabbitmq.client import RabbitmqClient
 from image_moderation.brokers.rabbitmq.connection import connected
-from image_moderation.brokers.rabbitmq.reader import RabbitmqReader
+from image_moderation.brokers.rabbitmq.reader import RabbitmqReader, ReaderState
 from image_moderation.brokers.rabbitmq.transport import RabbitmqTransport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
@@ -240,6 +240,20 @@ async def test_a_queue_deleted_while_the_store_is_away_is_read_on(world: World) 
         lambda: set(replica.bodies()) >= set(numbered(300, "after")), "what comes after is read", TIMEOUT
     )
     await world.nothing_waits()
+
+
+async def test_a_look_at_a_reader_finds_its_state(world: World) -> None:
+    replica = await world.replica()
+    reader = _reader(replica)
+    assert [reader.look(waiting) for waiting in (0, 1, 1, 1)] == [ReaderState.HEALTHY] * 3 + [
+        ReaderState.STARVED
+    ]
+    assert reader.look(0) is ReaderState.HEALTHY
+    assert reader.look(None) is ReaderState.DELETED
+    await _break(replica)
+    assert reader.look(1) is ReaderState.LOST
+    await revived(replica)
+    assert reader.state is ReaderState.HEALTHY
 
 
 async def test_acks_in_bulk_leave_out_what_is_not_done(world: World) -> None:

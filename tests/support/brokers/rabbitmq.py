@@ -198,8 +198,7 @@ class RabbitmqHarness:
                 return 0
             return queue.declaration_result.message_count or 0
 
-        # What is in hand the protocol doesn't tell, and the figures of the management are seconds old; the
-        # queue itself knows.
+        # AMQP doesn't count messages in hand, and the management's figures are seconds old: ask the queue.
         if count := self._run(ready):
             return count
         told = subprocess.run(

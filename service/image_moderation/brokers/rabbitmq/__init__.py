@@ -24,7 +24,7 @@ async def open_client(url: str, group: str) -> AsyncIterator[RabbitmqClient]:
 
 @asynccontextmanager
 async def open_dead_letters(url: str, group: str) -> AsyncIterator[RabbitmqDeadLetters]:
-    """See `port.Broker`. Those that were looked at go back into the queue at the end."""
+    """See `port.Broker`. Those that were read go back into the queue at the end."""
     async with connected(url) as connection:
         dead_letters = RabbitmqDeadLetters(connection, group)
         try:

@@ -1,4 +1,4 @@
-"""What the command line does with a RabbitMQ server, outside the service's queues."""
+"""Publishing and following for the command line, outside the service's queues."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ from image_moderation.domain.errors import BrokerUnavailable, Unsupported
 from image_moderation.domain.message import Outgoing
 
 POLL = 1.0
-"""Seconds between looks at a connection that gives nothing."""
+"""Seconds without a message after which the channel is checked."""
 
 
 class RabbitmqClient:

@@ -1,7 +1,7 @@
 """The dead letters in the group's queue, by their delivery tags.
 
-Looking means taking without acking: until `close` nobody else sees the letters that were looked at. Then
-those that were not removed go back, in order; after a lost connection RabbitMQ orders them as it likes.
+They are read by taking them without an ack, so nobody else sees what was read until `close`. Those that were
+not removed then go back, in order; after a lost connection RabbitMQ may give them back in another order.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -78,7 +78,7 @@ class RabbitmqDeadLetters:
         return len(held)
 
     async def close(self) -> None:
-        """Give back what was looked at. Without a connection the server does that by itself."""
+        """Give back what was read. Without a connection the server does that by itself."""
         with suppress(*CLIENT_ERRORS):
             for message in self._held.values():
                 await message.channel.basic_nack(message.delivery_tag or 0)

@@ -19,6 +19,7 @@ from image_moderation.brokers.reader import Reader, Subscriber
 from image_moderation.domain.message import RawMessage
 
 LANES = 2
+"""Batches of one queue that are worked on side by side."""
 GATHERING = 0.005
 """Seconds that a batch which is not full waits for more: messages arrive one by one, and a call of the store
 for every few of them costs ten times what they do."""
@@ -29,7 +30,7 @@ IDLE_LOOKS = 3
 
 
 class ReaderState(Enum):
-    """What a look has found. All but HEALTHY are ended by reading on a new channel."""
+    """The state that the last look found. A restart mends all but HEALTHY."""
 
     HEALTHY = "it reads"
     LOST = "its channel is closed"

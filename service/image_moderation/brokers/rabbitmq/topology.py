@@ -1,4 +1,4 @@
-"""What the service declares: its exchange, and its group's queues on it."""
+"""The exchange and the group's queues, as the service declares them."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from image_moderation.events.models import DEAD_LETTER_CHANNEL, REPORTED_CHANNEL
 EXCHANGE = "image-moderation"
 QUEUED = (REPORTED_CHANNEL, REVIEWED_CHANNEL, DEAD_LETTER_CHANNEL)
 """Channels that have a queue of the group. Decisions go to the queues that their consumers have bound."""
-QUEUE_ARGUMENTS: dict[str, str | int] = {
+QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     # From version 4 on a quorum queue drops a message after twenty deliveries by default; here the intake
     # parks it.
@@ -43,11 +43,11 @@ class Topology:
 
     async def declare(self, channel: str) -> None:
         """Make the exchange, and bound to it the group's queue of a channel in QUEUED, if missing."""
-        name, arguments = queue_name(self._group, channel), dict[str, Any](QUEUE_ARGUMENTS)
+        name = queue_name(self._group, channel)
         async with asyncio.timeout(TIMEOUT), self._lock:
             amqp = await self._open()
             await amqp.exchange_declare(EXCHANGE, exchange_type="topic", durable=True)
-            await amqp.queue_declare(name, durable=True, arguments=arguments)
+            await amqp.queue_declare(name, durable=True, arguments=QUEUE_ARGUMENTS)
             await amqp.queue_bind(name, EXCHANGE, routing_key=channel)
 
     async def count(self, channel: str) -> int | None:
