@@ -31,7 +31,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from image_moderation.brokers.nats.reader import raw_message
+from image_moderation.brokers.nats.messages import raw_message
 from image_moderation.brokers.nats.topology import takes
 
 REPORTED, BLOCKED = "image.reported", "image.blocked"

@@ -11,12 +11,16 @@ from image_moderation.brokers.port import Options
 
 
 def make_transport(options: Options) -> NatsTransport:
-    """See `port.Broker`."""
+    """See `port.Broker`.
+
+    Raises:
+        Misconfigured: the group's name is not valid for a durable.
+    """
     return NatsTransport(options)
 
 
 @asynccontextmanager
-async def open_client(url: str, group: str) -> AsyncIterator[NatsClient]:  # noqa: ARG001 - a stream is nobody's
+async def open_client(url: str, group: str) -> AsyncIterator[NatsClient]:  # noqa: ARG001 - a stream has no owner
     """See `port.Broker`."""
     async with connected(url) as client:
         yield NatsClient(client)

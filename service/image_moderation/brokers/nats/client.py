@@ -1,4 +1,4 @@
-"""What the command line does with a NATS server, outside any group."""
+"""What the command line does with a NATS server, outside any consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,14 +8,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from image_moderation.brokers.nats.errors import errors
-from image_moderation.brokers.nats.publisher import publish
+from image_moderation.brokers.nats.connection import errors
+from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.topology import STREAM, ensure_stream
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import Outgoing
 
 AHEAD = 1_000
 """Messages of a followed channel that may wait to be shown."""
+POLL = 1.0
+"""Seconds between looks at the connection while nothing arrives."""
 
 
 class NatsClient:
@@ -25,12 +27,13 @@ class NatsClient:
         """`client` stays the caller's to close."""
         self._client = client
         self._jetstream = client.jetstream()
+        self._publisher = NatsPublisher(client, self._jetstream)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         """See `port.BrokerClient`."""
-        async with errors():
+        with errors():
             await ensure_stream(self._jetstream)
-            return [str(sequence) for sequence in await publish(self._jetstream, messages)]
+            return [str(position) for position in await self._publisher.publish(messages)]
 
     @asynccontextmanager
     async def follow(
@@ -40,7 +43,7 @@ class NatsClient:
         arrived: asyncio.Queue[Msg] = asyncio.Queue(AHEAD)
         policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
         reconnects = self._client.stats["reconnects"]
-        async with errors():
+        with errors():
             await ensure_stream(self._jetstream)
             subscriptions = [
                 await self._jetstream.subscribe(
@@ -64,10 +67,10 @@ class NatsClient:
     ) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(POLL):
                     message = await arrived.get()
             except TimeoutError:
-                # A server that was started again knows nothing of those who followed.
+                # A restarted server has lost the subscriptions' consumers, which live in its memory.
                 if not self._client.is_connected or self._client.stats["reconnects"] > reconnects:
                     raise BrokerUnavailable("the connection was lost") from None
                 continue

@@ -3,37 +3,41 @@
 import asyncio
 from collections.abc import Sequence
 
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from image_moderation.brokers.nats.errors import PATIENCE
+from image_moderation.brokers.calls import TIMEOUT, chunks
+from image_moderation.brokers.nats.connection import require_connection
 from image_moderation.brokers.nats.topology import STREAM
 from image_moderation.domain.message import Outgoing
 
-AT_ONCE = 500
-"""Messages that may wait for their confirmation together."""
+CHUNK = 500
+"""Messages that wait for their confirmation together."""
 MESSAGE_ID = "Nats-Msg-Id"
 """The stream drops a second message with the same one, for two minutes unless its operator says otherwise."""
 
 
-async def publish(jetstream: JetStreamContext, messages: Sequence[Outgoing]) -> list[int]:
-    """Publish in order; return each one's sequence number once all are confirmed. Errors are nats-py's."""
-    sequences: list[int] = []
-    for first in range(0, len(messages), AT_ONCE):
-        some = messages[first : first + AT_ONCE]
-        answers = await asyncio.gather(
-            *(
-                jetstream.publish(
-                    message.channel,
-                    message.body,
-                    timeout=PATIENCE,
-                    stream=STREAM,
-                    headers=_headers(message) or None,
-                )
-                for message in some
-            )
+class NatsPublisher:
+    """See `transport.Publisher`."""
+
+    def __init__(self, client: Client, jetstream: JetStreamContext) -> None:
+        """`client` stays the caller's to close; `jetstream` is its."""
+        self._client = client
+        self._jetstream = jetstream
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[str | None]:
+        """See `transport.Publisher`. A position is the sequence number in the stream."""
+        require_connection(self._client)
+        positions: list[str | None] = []
+        for chunk in chunks(messages, CHUNK):
+            positions += await asyncio.gather(*map(self._publish_one, chunk))
+        return positions
+
+    async def _publish_one(self, message: Outgoing) -> str:
+        answer = await self._jetstream.publish(
+            message.channel, message.body, timeout=TIMEOUT, stream=STREAM, headers=_headers(message) or None
         )
-        sequences += [answer.seq for answer in answers]
-    return sequences
+        return str(answer.seq)
 
 
 def _headers(message: Outgoing) -> dict[str, str]:

@@ -1,146 +1,139 @@
-"""How messages are pulled from a durable: what is there, or the first that comes, and nothing ahead of time.
+"""Pulling messages from a durable: those that are there, or the first that comes, and none ahead of time.
 
-FastStream's own reader waits for a batch to fill up, and leaves what comes too late in the client, where
-nobody tells the server that it is still wanted. This one asks once a batch and reads up to the server's end.
+A lane sends one request for each batch, and reads until the server's status message ends it. A lane that ends
+gives back what it has pulled and not begun, so that another replica gets it at once.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from faststream.message import StreamMessage
-from faststream.nats.subscriber.usecases import BatchPullStreamSubscriber
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error
 
-from image_moderation.domain.message import NO_HEADERS, RawMessage
+from image_moderation.brokers.nats.connection import errors, require_connection
+from image_moderation.brokers.nats.topology import STREAM, durable_name
+from image_moderation.brokers.port import Options
+from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.domain.errors import BrokerUnavailable
 
 POLL = 1.0
-"""Most seconds that a request may wait at the server for a first message."""
-GRACE = 1.0
-"""Seconds beyond, in which the server's own answer that there is none should have come."""
-MOST_BYTES = 96 * 1024 * 1024
+"""Most seconds that a request waits at the server for a first message."""
+STATUS_TIMEOUT = 1.0
+"""Extra seconds to wait for the server's 'no messages' status."""
+EMPTY_DELAY = 0.01
+"""Seconds before asking again after an answer without messages: a server may give that at once."""
+MAX_BYTES = 96 * 1024 * 1024
 """Of one batch: more than a server takes as one message, less than the client keeps before it drops some."""
-PAUSE = 0.01
-"""Seconds before asking again where there was nothing."""
-BREATH = 0.5
-"""The same where there is nobody to ask."""
+NO_MESSAGES = ("404", "408")
+"""The statuses that end a request after which there are no more messages."""
 
 
-class Reader(BatchPullStreamSubscriber):
-    """A FastStream subscriber with another way to pull. `refused` says why it gets nothing, "" if it may."""
+class Inbox:
+    """One lane's requests, and the answers to them."""
 
-    __slots__ = ()
+    subscription: Subscription
 
-    refused: str
-    _inbox: str
-    _asked: int
-    _came: list[Msg]
-    _ended: asyncio.Event
+    def __init__(self, subject: str, batch_size: int) -> None:
+        """Answers come to `<subject>.<number of the request>`."""
+        self.subject = subject
+        self.messages: list[Msg] = []
+        self.refusal = ""
+        self.ended = asyncio.Event()
+        self._batch_size = batch_size
+        self._requests = 0
 
-    async def _create_subscription(self) -> None:
-        if self.subscription:
-            return
-        self.refused, self._asked, self._came, self._ended = "", 0, [], asyncio.Event()
-        self._inbox = self.connection.new_inbox()
-        subscription: Any = await self.connection.subscribe(f"{self._inbox}.*", cb=self._take)
-        self.subscription = subscription
-        self.add_task(self._consume_pull)
+    def next_request(self) -> str:
+        """Begin a request; return the subject for its answer."""
+        self._requests += 1
+        self.refusal = ""
+        self.ended.clear()
+        return f"{self.subject}.{self._requests}"
 
-    async def _take(self, message: Msg) -> None:
+    async def receive(self, message: Msg) -> None:
+        """Take a message, or the status that ends the request: it has no subject for an ack."""
         if message.reply:
-            self._came.append(message)
-            if len(self._came) >= self.pull_sub.batch_size:
-                self._ended.set()
-        elif message.subject == f"{self._inbox}.{self._asked}":
-            # No message but a status: the end of what was asked for. 404 and 408 say that there is no more.
+            self.messages.append(message)
+            if len(self.messages) >= self._batch_size:
+                self.ended.set()
+        elif message.subject == f"{self.subject}.{self._requests}":
             headers = message.headers or {}
             status = headers.get("Status", "")
-            fine = bool(self._came) or status in {"404", "408"}
-            self.refused = "" if fine else f"{status} {headers.get('Description', '')}".strip()
-            self._ended.set()
+            if not self.messages and status not in NO_MESSAGES:
+                self.refusal = f"{status} {headers.get('Description', '')}".strip()
+            self.ended.set()
 
-    async def _consume_pull(self) -> None:
-        while self.running:
-            try:
-                messages = await self._next()
-            except asyncio.CancelledError:
-                await give_back(self._came)
-                raise
-            except Error:
-                await asyncio.sleep(BREATH)  # the watchdog says what is wrong
-                continue
-            if messages and self.running:
-                await self.consume(messages)
-            elif messages:
-                await give_back(messages)
-            else:
-                await asyncio.sleep(BREATH if self.refused else PAUSE)
+    async def close(self) -> None:
+        """Give back what was pulled and not begun; unsubscribe first, so that it doesn't return here."""
+        with suppress(Error):
+            await self.subscription.unsubscribe()
+            for message in self.messages:
+                await message.nak()
 
-    async def _next(self) -> list[Msg]:
-        client: Client = self.connection
-        wait = self.pull_sub.timeout or POLL
-        size = self.pull_sub.batch_size
-        # What an answer that was given up has brought after all goes first.
-        if not self._came:
-            if not client.is_connected:
-                await asyncio.sleep(BREATH)
-                return []
-            self._ended.clear()
-            self._asked += 1
-            request = {
-                "batch": size,
-                "max_bytes": MOST_BYTES,
-                "expires": int(wait * 1_000_000_000),
-                "no_wait": True,  # with `expires`: wait for the first message, but for no further one
+
+class NatsReader(Reader):
+    """One channel's durable. Each lane has an inbox of its own."""
+
+    client: Client
+    """There is one once the transport has connected."""
+
+    def __init__(self, channel: str, subscriber: Subscriber, options: Options, *, lanes: int) -> None:
+        super().__init__(channel, subscriber, lanes=lanes, errors=errors)
+        self._batch_size = options.batch_size
+        # A dead reader's request must expire before its messages are due again: a server of 2.9 that has only
+        # dead readers to give them to loses count of the deliveries.
+        self._poll = min(POLL, options.redeliver_after / 4000)
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{durable_name(options.group, channel)}"
+        self._request = json.dumps(
+            {
+                "batch": options.batch_size,
+                "max_bytes": MAX_BYTES,
+                "expires": int(self._poll * 1_000_000_000),
+                # Together with `expires`: wait for the first message, but for no further one.
+                "no_wait": True,
             }
-            durable = self.extra_options["durable"]
-            await client.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{self.stream.name}.{durable}",
-                json.dumps(request).encode(),
-                reply=f"{self._inbox}.{self._asked}",
-            )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait + GRACE):
-                    await self._ended.wait()
-        messages = self._came[:size]
-        del self._came[:size]
+        ).encode()
+        self._inboxes: dict[int, Inbox] = {}
+
+    async def next_batch(self, lane: int) -> list[Msg]:
+        """See `Reader`.
+
+        Raises:
+            BrokerUnavailable: the server refuses the request.
+        """
+        require_connection(self.client)
+        inbox = self._inboxes.get(lane) or await self._open(lane)
+        try:
+            if not inbox.messages:  # an answer may come after its request was given up
+                await self._ask(inbox)
+        except asyncio.CancelledError:
+            await self._inboxes.pop(lane).close()
+            raise
+        messages = inbox.messages[: self._batch_size]
+        del inbox.messages[: self._batch_size]
         return messages
 
+    async def _open(self, lane: int) -> Inbox:
+        inbox = Inbox(self.client.new_inbox(), self._batch_size)
+        inbox.subscription = await self.client.subscribe(f"{inbox.subject}.*", cb=inbox.receive)
+        self._inboxes[lane] = inbox
+        return inbox
 
-async def as_read(messages: list[Msg]) -> StreamMessage[Any]:
-    """FastStream's parser, in place of its own: nothing is looked into."""
-    return StreamMessage(raw_message=messages, body=b"")
+    async def _ask(self, inbox: Inbox) -> None:
+        await self.client.publish(self._next, self._request, reply=inbox.next_request())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll + STATUS_TIMEOUT):
+                await inbox.ended.wait()
+        if inbox.refusal:
+            raise BrokerUnavailable(f"the server gives no messages: {inbox.refusal}")
+        if not inbox.messages:
+            await asyncio.sleep(EMPTY_DELAY)
 
-
-async def as_raw_messages(message: StreamMessage[Any]) -> list[RawMessage]:
-    """FastStream's decoder: messages as they came."""
-    return [raw_message(one) for one in message.raw_message]
-
-
-def raw_message(message: Msg) -> RawMessage:
-    """What stands in the subject to answer to: `$JS.ACK.stream.durable.deliveries.sequence.number.time.left`,
-    with a domain and an account in front of the stream on newer servers.
-    """
-    parts = message.reply.split(".")
-    at = 4 if len(parts) == 9 else 6
-    headers = NO_HEADERS if message.headers is None else dict(message.headers)
-    return RawMessage(
-        message.subject,
-        parts[at + 1],
-        message.data,
-        int(parts[at + 3]) // 1_000_000,
-        int(parts[at]),
-        headers,
-        message.reply,
-    )
-
-
-async def give_back(messages: Sequence[Msg]) -> None:
-    """Let the server deliver at once what was pulled and not begun."""
-    with suppress(Error):
-        for message in messages:
-            await message.nak()
+    async def keep_alive(self) -> None:
+        """Restart the server's time limit (ack_wait) for everything in hand."""
+        for batch in list(self.in_hand.values()):
+            for message in batch.messages:
+                require_connection(self.client)
+                await self.client.publish(message.handle, b"+WPI")

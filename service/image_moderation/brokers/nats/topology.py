@@ -1,4 +1,4 @@
-"""The stream that all channels lie in, and this group's durable consumers on it."""
+"""The stream that holds all channels, and this group's durable consumers of it."""
 
 import re
 
@@ -7,34 +7,108 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, RawStreamMsg, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
 
+from image_moderation.brokers.port import Figures, Options
 from image_moderation.domain.errors import Misconfigured
 from image_moderation.events.models import CHANNELS, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
 STREAM = "IMAGE_MODERATION"
 SUBJECTS = "image.>"
 SUFFIXES = {REPORTED_CHANNEL: "", REVIEWED_CHANNEL: "-reviewed"}
-"""What makes a durable's name of the group's, for each channel that is read."""
+"""What follows the group's name in a durable's, for each channel that is read."""
+MAX_PENDING = 20_000
+"""Messages that all replicas together may have in hand; beyond, the server gives out no more."""
+MAX_PENDING_BATCHES = 6
+"""The same in batches, where these are large: two for each lane of a replica."""
 OVERLAP = 10065
-"""The server's code for subjects that another stream has."""
-PAGE = 256
-"""Consumers that the server names at once."""
+"""The server's error code: another stream has these subjects."""
 
 log = structlog.get_logger(__name__)
 
 
 def durable_name(group: str, channel: str) -> str:
-    """The durable of one channel.
+    """Return the name of a channel's durable.
 
     Raises:
-        Misconfigured: the group's name can't be one.
+        Misconfigured: the group's name is not valid for a durable.
     """
     if not re.fullmatch(r"[^.*>/\\\s]+", group):
         raise Misconfigured("MODERATION_CONSUMER_GROUP: a NATS durable takes none of . * > / \\ in its name")
     return group + SUFFIXES[channel]
 
 
+class Durable:
+    """The durable consumer of one channel. Errors are nats-py's."""
+
+    def __init__(self, jetstream: JetStreamContext, channel: str, options: Options) -> None:
+        self.ack_wait = options.redeliver_after / 1000
+        """Seconds until the server delivers again what nobody has answered for."""
+        self._jetstream = jetstream
+        self._channel = channel
+        self._config = ConsumerConfig(
+            durable_name=durable_name(options.group, channel),
+            filter_subject=channel,
+            # What has been seen before counts once anyway.
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self.ack_wait,
+            # The intake parks what is delivered too often.
+            max_deliver=-1,
+            max_ack_pending=max(MAX_PENDING, MAX_PENDING_BATCHES * options.batch_size),
+        )
+
+    async def ensure(self) -> ConsumerInfo:
+        """Create the durable, and the stream, where they are missing; return the server's facts about it.
+
+        Afterwards `ack_wait` is at most what its operator has set.
+
+        Raises:
+            Misconfigured: a consumer of this name is set up so that messages would be lost.
+        """
+        name = str(self._config.durable_name)
+        try:
+            info: ConsumerInfo = await self._jetstream.consumer_info(STREAM, name)
+        except NotFoundError:
+            await ensure_stream(self._jetstream)
+            info = await self._jetstream.add_consumer(STREAM, self._config)
+            log.info("consumer_created", channel=self._channel, consumer=name)
+        config = info.config
+        if (
+            config.filter_subject != self._channel
+            or config.deliver_subject
+            or config.ack_policy != AckPolicy.EXPLICIT
+            or (config.max_deliver or -1) > 0
+        ):
+            raise Misconfigured(
+                f"MODERATION_CONSUMER_GROUP: the durable {name} of {STREAM} must be a pull consumer of "
+                f"{self._channel} alone with explicit acks and without max_deliver; "
+                "delete it, and it is made anew"
+            )
+        self.ack_wait = min(self.ack_wait, config.ack_wait or self.ack_wait)
+        return info
+
+    async def trim(self) -> None:
+        """Purge the messages of the channel that all consumers that are given it have acked."""
+        consumers: list[ConsumerInfo] = []
+        while page := await self._jetstream.consumers_info(STREAM, offset=len(consumers)):
+            consumers += page
+        floors = [_acked_up_to(consumer) for consumer in consumers if _covers(consumer.config, self._channel)]
+        if floors and min(floors) > 0:
+            await self._jetstream.purge_stream(STREAM, seq=min(floors) + 1, subject=self._channel)
+
+    async def figures(self, now: int) -> Figures:
+        """How far behind the durable is; `now` is in milliseconds."""
+        info = await self.ensure()
+        pending = info.num_ack_pending or 0
+        age = 0.0
+        if pending:
+            oldest = await next_message(self._jetstream, self._channel, _acked_up_to(info) + 1)
+            if oldest is not None and oldest.time is not None:
+                age = max(0.0, now / 1000 - oldest.time.timestamp())
+        return Figures(info.num_pending or 0, pending, age)
+
+
 async def ensure_stream(jetstream: JetStreamContext) -> None:
-    """Make the stream if it is missing; one that is there stays as its operator made it.
+    """Create the stream if it is missing; one that exists stays as its operator made it.
 
     Raises:
         Misconfigured: it doesn't take every channel, or another stream does.
@@ -60,8 +134,16 @@ async def ensure_stream(jetstream: JetStreamContext) -> None:
             )
 
 
+async def next_message(jetstream: JetStreamContext, channel: str, sequence: int) -> RawStreamMsg | None:
+    """Return the first message of a channel at or after a sequence number, None if there is none."""
+    try:
+        return await jetstream.get_msg(STREAM, seq=max(1, sequence), subject=channel, next=True)
+    except NotFoundError:
+        return None
+
+
 def takes(pattern: str, subject: str) -> bool:
-    """Whether a subject, which has no wildcards, is one of a pattern's."""
+    """Whether a pattern, which may have wildcards, matches a subject, which has none."""
     wanted, named = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         named = [*named[: len(wanted) - 1], ">"] if len(named) >= len(wanted) else named
@@ -70,68 +152,8 @@ def takes(pattern: str, subject: str) -> bool:
     )
 
 
-async def ensure_consumer(
-    jetstream: JetStreamContext, channel: str, durable: str, *, ack_wait: float, most_pending: int
-) -> ConsumerInfo:
-    """Return the durable's figures; make it, and the stream, where they are missing.
-
-    A new durable begins with the oldest message: what it has seen before is counted once anyway.
-
-    Raises:
-        Misconfigured: somebody else's has that name, or one that would lose messages.
-    """
-    try:
-        info: ConsumerInfo = await jetstream.consumer_info(STREAM, durable)
-    except NotFoundError:
-        await ensure_stream(jetstream)
-        config = ConsumerConfig(
-            durable_name=durable,
-            filter_subject=channel,
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ack_wait,
-            max_deliver=-1,  # parking what is delivered too often is the intake's part
-            max_ack_pending=most_pending,
-        )
-        info = await jetstream.add_consumer(STREAM, config)
-        log.info("durable_created", stream=STREAM, durable=durable)
-    has = info.config
-    if (
-        has.filter_subject != channel
-        or has.deliver_subject
-        or has.ack_policy != AckPolicy.EXPLICIT
-        or (has.max_deliver or -1) > 0
-    ):
-        raise Misconfigured(
-            f"MODERATION_CONSUMER_GROUP: the durable {durable} of {STREAM} must be a pull consumer of "
-            f"{channel} alone with explicit acks and without max_deliver; delete it, and it is made anew"
-        )
-    return info
-
-
-async def next_message(jetstream: JetStreamContext, channel: str, sequence: int) -> RawStreamMsg | None:
-    """The first message of a channel at or after a sequence number, None if there is none."""
-    try:
-        return await jetstream.get_msg(STREAM, seq=max(1, sequence), subject=channel, next=True)
-    except NotFoundError:
-        return None
-
-
-async def trim(jetstream: JetStreamContext, channel: str) -> None:
-    """Purge what every consumer that is given the channel has acked."""
-    consumers: list[ConsumerInfo] = []
-    while len(consumers) % PAGE == 0:
-        more = await jetstream.consumers_info(STREAM, offset=len(consumers))
-        consumers += more
-        if not more:
-            break
-    floors = [acked_up_to(consumer) for consumer in consumers if _covers(consumer.config, channel)]
-    if floors and min(floors) > 0:
-        await jetstream.purge_stream(STREAM, seq=min(floors) + 1, subject=channel)
-
-
-def acked_up_to(consumer: ConsumerInfo) -> int:
-    """The sequence number up to which a consumer has acked all that it was given."""
+def _acked_up_to(consumer: ConsumerInfo) -> int:
+    """Return the sequence number up to which a consumer has acked everything that it was given."""
     return consumer.ack_floor.stream_seq if consumer.ack_floor else 0
 
 
