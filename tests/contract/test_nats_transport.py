@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from image_moderation.brokers import port
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
@@ -37,6 +36,8 @@ from image_moderation.brokers.nats.topology import takes
 REPORTED, BLOCKED = "image.reported", "image.blocked"
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
 BATCH = 50
+SHORT_WAIT = 600
+"""Milliseconds after which the server delivers again what is not answered for."""
 
 T = TypeVar("T")
 
@@ -58,8 +59,10 @@ async def client_of(server: Harness) -> AsyncIterator[Client]:
 
 
 class Replica:
-    def __init__(self, url: str, group: str = GROUP) -> None:
+    def __init__(self, url: str, group: str = GROUP, redeliver_after: int = 10_000) -> None:
         self.received: list[RawMessage] = []
+        self.bugs: list[Exception] = []
+        """Raised by the handler, one at each call."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.transport: Transport = broker_for(url).make_transport(
@@ -70,10 +73,13 @@ class Replica:
                 batch_size=BATCH,
                 clock=clock,
                 dead_letter_retention=86_400_000,
+                redeliver_after=redeliver_after,
             )
         )
 
     async def handle(self, messages: Sequence[RawMessage]) -> None:
+        if self.bugs:
+            raise self.bugs.pop()
         self.received += messages
         await self.gate.wait()
         while True:
@@ -87,8 +93,8 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(url: str) -> AsyncIterator[Replica]:
-    one = Replica(url)
+async def replica(url: str, redeliver_after: int = 10_000) -> AsyncIterator[Replica]:
+    one = Replica(url, redeliver_after=redeliver_after)
     try:
         await one.transport.start(one.handle)
         yield one
@@ -110,14 +116,9 @@ def numbered(count: int) -> list[bytes]:
     return [b"%03d" % number for number in range(count)]
 
 
-@pytest.fixture
-def short_ack_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port, "REDELIVER_AFTER", 600)
-
-
-async def test_a_batch_in_hand_is_not_delivered_again(server: Harness, short_ack_wait: None) -> None:
+async def test_a_batch_in_hand_is_not_delivered_again(server: Harness) -> None:
     server.publish(REPORTED, numbered(5))
-    async with replica(server.url) as one:
+    async with replica(server.url, SHORT_WAIT) as one:
         one.gate.clear()
         await wait_until_async(lambda: len(one.received) == 5, "they arrive")
         await asyncio.sleep(1.5)
@@ -141,9 +142,9 @@ async def test_nothing_is_pulled_ahead(server: Harness) -> None:
     assert one.bodies() == numbered(20)
 
 
-async def test_a_killed_server_comes_back_with_a_batch_in_hand(server: Harness, short_ack_wait: None) -> None:
+async def test_a_killed_server_comes_back_with_a_batch_in_hand(server: Harness) -> None:
     server.publish(REPORTED, numbered(10))
-    async with replica(server.url) as one:
+    async with replica(server.url, SHORT_WAIT) as one:
         await wait_until_async(lambda: server.waiting(REPORTED) == 0, "the first are done with")
         one.gate.clear()
         server.publish(REPORTED, [b"in hand"])
@@ -261,6 +262,32 @@ async def test_what_another_consumer_has_not_acked_stays(server: Harness) -> Non
             await message.ack_sync()
         await one.transport.tidy()
         assert server.kept(REPORTED) == 6
+
+
+async def test_trimming_forgets_nothing_in_hand(server: Harness) -> None:
+    async with client_of(server) as client, replica(server.url) as one:
+        server.publish(REPORTED, numbered(10))
+        await wait_until_async(lambda: server.waiting(REPORTED) == 0, "the first are acked")
+        one.gate.clear()
+        server.publish(REPORTED, [b"in hand"])
+        await wait_until_async(lambda: len(one.received) == 11, "one more arrives")
+        await one.transport.tidy()
+        info = await client.jetstream().consumer_info(STREAM, GROUP)
+        assert info.num_ack_pending == 1
+        one.gate.set()
+        await wait_until_async(lambda: server.waiting(REPORTED) == 0, "it is acked")
+        await one.transport.tidy()
+        assert server.kept(REPORTED) == 0
+
+
+async def test_a_lane_that_dies_is_started_again(server: Harness) -> None:
+    async with replica(server.url, SHORT_WAIT) as one:
+        one.bugs.append(ZeroDivisionError("a bug"))
+        server.publish(REPORTED, [b"a"])
+        await wait_until_async(lambda: not one.bugs, "the handler fails")
+        await one.transport.revive()
+        await wait_until_async(lambda: server.waiting(REPORTED) == 0, "it is delivered again, and acked")
+        assert [(message.body, message.deliveries) for message in one.received] == [(b"a", 2)]
 
 
 def publications(*images: str) -> list[Publication]:

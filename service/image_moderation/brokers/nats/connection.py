@@ -15,6 +15,8 @@ from image_moderation.brokers.calls import Errors, describe, unavailable_on, wit
 from image_moderation.domain.errors import BrokerUnavailable
 
 FOREVER = -1
+PURGE_KEEPS_PENDING = (2, 9, 15)
+"""Older servers forget at a purge what is in hand, and never redeliver it (nats-server#3892)."""
 
 errors: Errors = partial(unavailable_on, Error, OSError)
 """Raises what the server, or the way to it, answers instead of a result as BrokerUnavailable."""
@@ -96,6 +98,12 @@ def require_connection(client: Client) -> None:
     """
     if not client.is_connected:
         raise BrokerUnavailable("not connected")
+
+
+def purge_keeps_pending(client: Client) -> bool:
+    """Whether messages in hand survive a purge of those before them."""
+    version = client.connected_server_version
+    return (version.major, version.minor, version.patch) >= PURGE_KEEPS_PENDING
 
 
 def telemetry() -> Any:

@@ -11,7 +11,13 @@ from faststream.nats.prometheus import NatsPrometheusMiddleware
 from nats.aio.client import Client
 
 from image_moderation.brokers.calls import TIMEOUT
-from image_moderation.brokers.nats.connection import Connection, errors, require_connection, telemetry
+from image_moderation.brokers.nats.connection import (
+    Connection,
+    errors,
+    purge_keeps_pending,
+    require_connection,
+    telemetry,
+)
 from image_moderation.brokers.nats.messages import decode_batch, parse_batch
 from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.reader import NatsReader
@@ -94,7 +100,7 @@ class NatsTransport(BaseTransport):
         """See `port.Transport`: purge what every consumer has acked."""
         with errors():
             for durable in self._durables:
-                await durable.trim()
+                await durable.trim(while_pending=purge_keeps_pending(self._client))
 
     async def figures(self) -> Figures:
         """See `port.Transport`."""
