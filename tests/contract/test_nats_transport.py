@@ -32,6 +32,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 
 from image_moderation.brokers.nats.messages import raw_message
 from image_moderation.brokers.nats.topology import takes
+from image_moderation.brokers.nats.transport import NatsTransport
 
 REPORTED, BLOCKED = "image.reported", "image.blocked"
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
@@ -58,6 +59,18 @@ async def client_of(server: Harness) -> AsyncIterator[Client]:
         await client.close()
 
 
+def options(url: str, group: str = GROUP, redeliver_after: int = 10_000) -> Options:
+    return Options(
+        url=url,
+        group=group,
+        consumer="host",
+        batch_size=BATCH,
+        clock=clock,
+        dead_letter_retention=86_400_000,
+        redeliver_after=redeliver_after,
+    )
+
+
 class Replica:
     def __init__(self, url: str, group: str = GROUP, redeliver_after: int = 10_000) -> None:
         self.received: list[RawMessage] = []
@@ -65,17 +78,7 @@ class Replica:
         """Raised by the handler, one at each call."""
         self.gate = asyncio.Event()
         self.gate.set()
-        self.transport: Transport = broker_for(url).make_transport(
-            Options(
-                url=url,
-                group=group,
-                consumer="host",
-                batch_size=BATCH,
-                clock=clock,
-                dead_letter_retention=86_400_000,
-                redeliver_after=redeliver_after,
-            )
-        )
+        self.transport: Transport = broker_for(url).make_transport(options(url, group, redeliver_after))
 
     async def handle(self, messages: Sequence[RawMessage]) -> None:
         if self.bugs:
@@ -278,6 +281,22 @@ async def test_trimming_forgets_nothing_in_hand(server: Harness) -> None:
         await wait_until_async(lambda: server.waiting(REPORTED) == 0, "it is acked")
         await one.transport.tidy()
         assert server.kept(REPORTED) == 0
+
+
+async def test_what_was_pulled_and_not_begun_is_given_back(server: Harness) -> None:
+    async with replica(server.url), client_of(server) as client:
+        transport = NatsTransport(options(server.url))
+        await transport.connect()
+        reader = transport.readers[0]
+        pulling = asyncio.create_task(reader.next_batch(0))
+        await wait_until_async(lambda: 0 in reader.inboxes, "it asks")
+        # A message without the status that ends the request, as when the server is slow.
+        ack = await client.subscribe(client.new_inbox())
+        await client.publish(f"{reader.inboxes[0].subject}.1", b"x", reply=ack.subject)
+        await wait_until_async(lambda: reader.inboxes[0].messages, "the message comes")
+        pulling.cancel()
+        assert (await ack.next_msg(5)).data == b"-NAK"
+        await transport.stop(1)
 
 
 async def test_a_lane_that_dies_is_started_again(server: Harness) -> None:

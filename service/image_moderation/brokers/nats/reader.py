@@ -95,7 +95,7 @@ class NatsReader(Reader):
                 "no_wait": True,
             }
         ).encode()
-        self._inboxes: dict[int, Inbox] = {}
+        self.inboxes: dict[int, Inbox] = {}
 
     async def next_batch(self, lane: int) -> list[Msg]:
         """See `Reader`.
@@ -104,12 +104,12 @@ class NatsReader(Reader):
             BrokerUnavailable: the server refuses the request.
         """
         require_connection(self.client)
-        inbox = self._inboxes.get(lane) or await self._open(lane)
+        inbox = self.inboxes.get(lane) or await self._open(lane)
         try:
             if not inbox.messages:  # an answer may come after its request was given up
                 await self._ask(inbox)
         except asyncio.CancelledError:
-            await self._inboxes.pop(lane).close()
+            await self.inboxes.pop(lane).close()
             raise
         messages = inbox.messages[: self._batch_size]
         del inbox.messages[: self._batch_size]
@@ -118,7 +118,7 @@ class NatsReader(Reader):
     async def _open(self, lane: int) -> Inbox:
         inbox = Inbox(self.client.new_inbox(), self._batch_size)
         inbox.subscription = await self.client.subscribe(f"{inbox.subject}.*", cb=inbox.receive)
-        self._inboxes[lane] = inbox
+        self.inboxes[lane] = inbox
         return inbox
 
     async def _ask(self, inbox: Inbox) -> None:

@@ -35,6 +35,7 @@ LANES = 3
 class NatsTransport(BaseTransport):
     """The transport over JetStream. Each channel has a durable."""
 
+    readers: Sequence[NatsReader]
     _client: Client
     """There is one once `connect` has returned."""
 
@@ -47,10 +48,9 @@ class NatsTransport(BaseTransport):
         self._connection = Connection(
             options.url, middlewares=options.middlewares(NatsPrometheusMiddleware, telemetry)
         )
-        self._readers = [self._reader(channel, options) for channel in INCOMING]
         self._durables: list[Durable] = []
         self._keeper: asyncio.Task[None] | None = None
-        super().__init__(options, self._readers, errors)
+        super().__init__(options, [self._reader(channel, options) for channel in INCOMING], errors)
 
     def _reader(self, channel: str, options: Options) -> NatsReader:
         subscriber: Any = self._connection.broker.subscriber(
@@ -70,7 +70,7 @@ class NatsTransport(BaseTransport):
         jetstream = self._client.jetstream()
         self.publisher = NatsPublisher(self._client, jetstream)
         self._durables = [Durable(jetstream, channel, self.options) for channel in INCOMING]
-        for reader in self._readers:
+        for reader in self.readers:
             reader.client = self._client
 
     async def ensure(self) -> None:
@@ -85,7 +85,7 @@ class NatsTransport(BaseTransport):
         while True:
             await asyncio.sleep(min(durable.ack_wait for durable in self._durables) / 3)
             with suppress(BrokerUnavailable), errors():
-                for reader in self._readers:
+                for reader in self.readers:
                     await reader.keep_alive()
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
