@@ -1,4 +1,4 @@
-"""What is special to NATS JetStream and its adapter; what all promise stands in `test_transport`."""
+"""What is special to NATS JetStream; what every transport promises is in `test_transport`."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
-from tests.support.servers import free_port, missing, wait_until, wait_until_async
+from tests.support.servers import free_port, missing, stays_true_for_async, wait_until, wait_until_async
 
 pytest.importorskip("nats")
 import nats
@@ -32,7 +32,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 
 from image_moderation.brokers.nats.messages import raw_message
 from image_moderation.brokers.nats.topology import takes
-from image_moderation.brokers.nats.transport import NatsTransport
+from image_moderation.brokers.nats.transport import LANES, NatsTransport
 
 REPORTED, BLOCKED = "image.reported", "image.blocked"
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
@@ -74,6 +74,7 @@ def options(url: str, group: str = GROUP, redeliver_after: int = 10_000) -> Opti
 class Replica:
     def __init__(self, url: str, group: str = GROUP, redeliver_after: int = 10_000) -> None:
         self.received: list[RawMessage] = []
+        self.batches = 0
         self.bugs: list[Exception] = []
         """Raised by the handler, one at each call."""
         self.gate = asyncio.Event()
@@ -84,6 +85,7 @@ class Replica:
         if self.bugs:
             raise self.bugs.pop()
         self.received += messages
+        self.batches += 1
         await self.gate.wait()
         while True:
             try:
@@ -124,7 +126,7 @@ async def test_a_batch_in_hand_is_not_delivered_again(server: Harness) -> None:
     async with replica(server.url, SHORT_WAIT) as one:
         one.gate.clear()
         await wait_until_async(lambda: len(one.received) == 5, "they arrive")
-        await asyncio.sleep(1.5)
+        await stays_true_for_async(lambda: one.bodies() == numbered(5), 1.5, "nothing more is delivered")
         one.gate.set()
         await wait_until_async(lambda: server.waiting(REPORTED) == 0, "they are acked")
         assert one.bodies() == numbered(5)
@@ -134,12 +136,15 @@ async def test_nothing_is_pulled_ahead(server: Harness) -> None:
     async with replica(server.url) as one, client_of(server) as client:
         one.gate.clear()
         jetstream = client.jetstream()
-        for body in numbered(20):  # one by one, so that each reader is given few and then waits
+        for body in numbered(20):  # one by one, so that each lane is given few and then waits
             await jetstream.publish(REPORTED, body)
-        await wait_until_async(lambda: len(one.received) >= 3, "each reader has something")
-        await asyncio.sleep(0.1)
-        info = await jetstream.consumer_info(STREAM, GROUP)
-        assert info.num_ack_pending == len(one.received) < 20
+        await wait_until_async(lambda: one.batches == LANES, "each lane has a batch")
+
+        async def nothing_ahead() -> bool:
+            info = await jetstream.consumer_info(STREAM, GROUP)
+            return bool(info.num_ack_pending == len(one.received) < 20)
+
+        await stays_true_for_async(nothing_ahead, 0.1, "only what is worked on is pulled")
         one.gate.set()
         await wait_until_async(lambda: len(one.received) == 20, "the rest arrives")
     assert one.bodies() == numbered(20)
@@ -153,9 +158,14 @@ async def test_a_killed_server_comes_back_with_a_batch_in_hand(server: Harness) 
         server.publish(REPORTED, [b"in hand"])
         await wait_until_async(lambda: len(one.received) == 11, "it arrives")
         server.kill()
-        await asyncio.sleep(0.1)  # the client notices
-        with pytest.raises(BrokerUnavailable):
-            await one.transport.figures()
+
+        async def noticed() -> bool:
+            with suppress(BrokerUnavailable):
+                await one.transport.figures()
+                return False
+            return True
+
+        await wait_until_async(noticed, "the client notices")
         with pytest.raises(BrokerUnavailable):
             await one.transport.revive()
         with pytest.raises(BrokerUnavailable):
@@ -324,7 +334,7 @@ async def test_decisions_lie_in_the_order_they_were_given(server: Harness) -> No
     assert [found.body for found in server.read(BLOCKED)] == [one.message.body for one in sent]
 
 
-async def test_two_who_redrive_one_letter_publish_once(server: Harness) -> None:
+async def test_two_who_redrive_one_dead_letter_publish_once(server: Harness) -> None:
     raw = RawMessage(REPORTED, "7", b"?", headers={"Nats-Msg-Id": "the producer's", "x": "1"})
     async with client_of(server) as client:
         await client.jetstream().add_stream(StreamConfig(name=STREAM, subjects=["image.>"]))
@@ -334,19 +344,19 @@ async def test_two_who_redrive_one_letter_publish_once(server: Harness) -> None:
     await one.transport.park([DeadLetter(raw, DeadLetterReason.NOT_JSON, "no")])
     await one.transport.stop(1)
     message = Outgoing(REPORTED, raw.body, headers=raw.headers)
-    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as box:
-        (entry,) = [entry async for entry, _ in box.entries()]
-        both = await asyncio.gather(box.resend([entry], message), box.resend([entry], message))
-        assert await box.resend([entry], message) is None
+    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as queue:
+        (entry,) = [entry async for entry, _ in queue.entries()]
+        both = await asyncio.gather(queue.resend([entry], message), queue.resend([entry], message))
+        assert await queue.resend([entry], message) is None
     assert len({position for position in both if position}) == 1
     assert server.kept(REPORTED) == 2, "the original and the redriven, which is no repeat of it"
 
 
-async def test_letters_on_a_server_without_a_stream(server: Harness) -> None:
-    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as box:
-        assert [entry async for entry, _ in box.entries()] == []
-        assert await box.remove(["5"]) == 0
-        assert await box.body("5") is None
+async def test_dead_letters_on_a_server_without_a_stream(server: Harness) -> None:
+    async with broker_for(server.url).open_dead_letters(server.url, GROUP) as queue:
+        assert [entry async for entry, _ in queue.entries()] == []
+        assert await queue.remove(["5"]) == 0
+        assert await queue.body("5") is None
 
 
 async def test_following_ends_where_the_server_does(server: Harness) -> None:
@@ -370,7 +380,9 @@ async def test_broken_headers_fail_nothing(server: Harness) -> None:
                 sizes = len(headers), len(headers) + 2
                 raw.sendall(b"HPUB %s %d %d\r\n%s{}\r\n" % (REPORTED.encode(), *sizes, headers))
             raw.sendall(b"PING\r\n")
-            await asyncio.sleep(0.1)
+            answer = b""
+            while b"PONG" not in answer:  # by then the server has taken all of them
+                answer += raw.recv(4096)
         server.publish(REPORTED, [b"good"])
         await wait_until_async(lambda: len(one.received) == 6, "all arrive")
         await wait_until_async(lambda: server.waiting(REPORTED) == 0, "all are acked")
