@@ -8,7 +8,7 @@ REDELIVER_AFTER=<milliseconds>.
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 import image_moderation.app
 import image_moderation.brokers.redis
@@ -79,9 +79,6 @@ class FailingOutbox(RedisOutbox):
 class FailingTransport(RedisTransport):
     """The transport, with a failpoint before and after each call."""
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(replace(options, redeliver_after=int(os.environ.get("REDELIVER_AFTER", "10000"))))
-
     async def start(self, handler: Handler) -> None:
         async def handle(messages: Sequence[RawMessage]) -> None:
             _reach("read")
@@ -110,4 +107,6 @@ if __name__ == "__main__":
     setattr(image_moderation.wiring, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
     setattr(image_moderation.wiring, "RedisOutbox", FailingOutbox)  # noqa: B010
     setattr(image_moderation.brokers.redis, "RedisTransport", FailingTransport)  # noqa: B010
+    redeliver_after = int(os.environ.get("REDELIVER_AFTER", "10000"))
+    setattr(image_moderation.app, "Options", partial(Options, redeliver_after=redeliver_after))  # noqa: B010
     main()
