@@ -328,8 +328,8 @@ async def test_letters_keep_their_order_when_looked_at(world: World) -> None:
 
 async def _places(world: World) -> Sequence[str]:
     url = world.harness.url
-    async with broker_for(url).open_dead_letters(url, GROUP) as box:
-        return [one.letter.position for one in await DeadLetters(box).parked()]
+    async with broker_for(url).open_dead_letters(url, GROUP) as queue:
+        return [one.record.position for one in await DeadLetters(queue).stored()]
 
 
 async def test_following_ends_with_the_connection(world: World) -> None:

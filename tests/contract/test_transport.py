@@ -214,12 +214,12 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
     await replica.transport.park(dead_letters(1))  # once more, as after a crash
     assert len({one.body for one in world.harness.read("image.dead-letter")}) in (3, 4)  # or it was dropped
     url = world.harness.url
-    async with broker_for(url).open_dead_letters(url, GROUP) as box:
-        dead = DeadLetters(box)
-        parked = await dead.parked()
-        assert sorted(one.letter.position for one in parked) == ["place-0", "place-1", "place-2"]
+    async with broker_for(url).open_dead_letters(url, GROUP) as queue:
+        dead = DeadLetters(queue)
+        stored = await dead.stored()
+        assert sorted(one.record.position for one in stored) == ["place-0", "place-1", "place-2"]
         assert await dead.count() >= 3
-        by_place = {one.letter.position: one for one in parked}
+        by_place = {one.record.position: one for one in stored}
         whole = await dead.whole(by_place["place-1"])
         assert whole is not None
         assert whole.original() == b"\xff1"
@@ -227,8 +227,8 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
         await received(replica, 1)
         assert (replica.received[0].body, replica.received[0].headers["x-n"]) == (b"\xff0", "0")
         assert await dead.purge([by_place["place-1"]]) == 1
-    async with broker_for(url).open_dead_letters(url, GROUP) as box:
-        left = [one.letter.position for one in await DeadLetters(box).parked()]
+    async with broker_for(url).open_dead_letters(url, GROUP) as queue:
+        left = [one.record.position for one in await DeadLetters(queue).stored()]
     assert left == ["place-2"]
 
 

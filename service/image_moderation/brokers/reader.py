@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
+from faststream.message import StreamMessage
 
 from image_moderation.brokers.calls import Errors, describe
 from image_moderation.domain.errors import BrokerUnavailable
@@ -25,6 +26,11 @@ CANCEL_TIMEOUT = 0.5
 Handler = Callable[[Sequence[RawMessage]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+
+async def parse_batch(raw: Any) -> StreamMessage[Any]:
+    """FastStream's parser. It parses no body: one malformed body must not fail its batch."""
+    return StreamMessage(raw_message=raw, body=b"")
 
 
 class Subscriber(Protocol):
@@ -133,7 +139,7 @@ class Reader(ABC):
             task = self._lanes[lane]
             error = None if task.cancelled() else task.exception()
             why = "cancelled" if error is None else describe(error)
-            log.error("reader_restarted", channel=self.channel, error=why)
+            log.warning("reader_restarted", channel=self.channel, error=why)
         with self._errors():
             await self.recover()
         for lane in died:

@@ -110,7 +110,9 @@ def publications(*images: str) -> list[Publication]:
 def dead_letters(count: int) -> list[DeadLetter]:
     return [
         DeadLetter(
-            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}), DeadLetterReason.NOT_UTF8, "no"
+            RawMessage(REPORTED, f"place-{n}", b"\xff%d" % n, headers={"x-n": str(n)}),
+            DeadLetterReason.NOT_UTF8,
+            "no",
         )
         for n in range(count)
     ]

@@ -8,11 +8,6 @@ from nats.aio.msg import Msg
 from image_moderation.domain.message import NO_HEADERS, RawMessage
 
 
-async def parse_batch(raw: list[Msg]) -> StreamMessage[Any]:
-    """FastStream's parser. Its own would parse every body."""
-    return StreamMessage(raw_message=raw, body=b"")
-
-
 async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
     """FastStream's decoder: the messages of a batch, bodies unparsed."""
     return [raw_message(one) for one in message.raw_message]

@@ -18,11 +18,12 @@ from image_moderation.brokers.nats.connection import (
     require_connection,
     telemetry,
 )
-from image_moderation.brokers.nats.messages import decode_batch, parse_batch
+from image_moderation.brokers.nats.messages import decode_batch
 from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.reader import NatsReader
 from image_moderation.brokers.nats.topology import STREAM, Durable, durable_name
 from image_moderation.brokers.port import INCOMING, Figures, Options
+from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage

@@ -39,11 +39,6 @@ class Batch(NamedTuple):
         return self.messages[0].delivery_tag
 
 
-async def parse_batch(batch: Batch) -> StreamMessage[Any]:
-    """FastStream's parser. Its own takes one message."""
-    return StreamMessage(raw_message=batch, body=b"")
-
-
 async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
     """FastStream's decoder: the messages of a batch, bodies unparsed."""
     batch: Batch = message.raw_message

@@ -12,10 +12,11 @@ from faststream.rabbit import RabbitExchange, RabbitQueue
 from image_moderation.brokers.calls import TIMEOUT, within
 from image_moderation.brokers.port import INCOMING, Figures, Options
 from image_moderation.brokers.rabbitmq.connection import errors, make_broker
-from image_moderation.brokers.rabbitmq.messages import decode_batch, parse_batch
+from image_moderation.brokers.rabbitmq.messages import decode_batch
 from image_moderation.brokers.rabbitmq.publisher import RabbitmqPublisher
 from image_moderation.brokers.rabbitmq.reader import RabbitmqReader, ReaderState
 from image_moderation.brokers.rabbitmq.topology import EXCHANGE, Topology, queue_name
+from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage

@@ -43,11 +43,6 @@ def batch(channel: str, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-async def parse_batch(raw: dict[str, Any]) -> StreamMessage[Any]:
-    """FastStream's parser. Its own parses every body, and one that is not UTF-8 fails the whole batch."""
-    return StreamMessage(raw_message=raw, body=b"")
-
-
 async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
     """FastStream's decoder: the entries of a batch, bodies unparsed."""
     raw = message.raw_message

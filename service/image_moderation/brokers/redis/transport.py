@@ -9,8 +9,9 @@ from faststream.redis import StreamSub
 from redis.asyncio import Redis
 
 from image_moderation.brokers.port import INCOMING, Figures, Options
+from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.redis.connection import errors, make_broker
-from image_moderation.brokers.redis.messages import decode_batch, parse_batch, take_raw_entries
+from image_moderation.brokers.redis.messages import decode_batch, take_raw_entries
 from image_moderation.brokers.redis.publisher import RedisPublisher
 from image_moderation.brokers.redis.reader import POLL, RedisReader
 from image_moderation.brokers.redis.topology import Group

@@ -28,7 +28,7 @@ async def _all(settings: Settings) -> list[StoredDeadLetter]:
 
 
 def _row(stored: StoredDeadLetter) -> tuple[object, ...]:
-    record = stored.letter
+    record = stored.record
     return (
         record.id,
         record.time,

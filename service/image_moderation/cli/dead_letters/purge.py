@@ -39,4 +39,4 @@ async def _purge(ids: Sequence[str] | None, everything: bool) -> tuple[list[str]
             await queue.purge(chosen, advance)
         if chosen and queue.purge_note:
             note(queue.purge_note)
-        return [one.letter.id for one in chosen], missing
+        return [one.record.id for one in chosen], missing

@@ -57,7 +57,7 @@ async def _redrive(ids: Sequence[str] | None, everything: bool, result: Result) 
 
 
 async def _redrive_one(queue: DeadLetters, stored: StoredDeadLetter, result: Result) -> None:
-    record = stored.letter
+    record = stored.record
     try:
         position = await queue.redrive(stored)
     except Irrecoverable as why:

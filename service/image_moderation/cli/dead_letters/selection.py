@@ -33,17 +33,17 @@ async def select(
         BrokerUnavailable: call again.
     """
     with progress("reading", await queue.count()) as advance:
-        found = await queue.parked(advance)
+        found = await queue.stored(advance)
     if everything:
         return found, []
     wanted = list(dict.fromkeys(ids or ()))
-    known = {one.letter.id for one in found}
-    return [one for one in found if one.letter.id in wanted], [name for name in wanted if name not in known]
+    known = {one.record.id for one in found}
+    return [one for one in found if one.record.id in wanted], [name for name in wanted if name not in known]
 
 
 def facts(stored: StoredDeadLetter) -> dict[str, Any]:
     """Return the fields that anybody may see, under the contract's names: all except the message."""
-    record = stored.letter
+    record = stored.record
     return {
         "id": record.id,
         "time": record.time,
