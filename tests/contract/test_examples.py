@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from image_moderation.brokers.redis.group import raw_message
+from image_moderation.brokers.redis.messages import raw_message
 from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import Report, Review
 from image_moderation.events.models import (

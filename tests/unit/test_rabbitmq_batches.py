@@ -10,9 +10,9 @@ from aiormq.abc import DeliveredMessage
 from pamqp.header import ContentHeader
 
 from image_moderation.brokers.port import Options
-from image_moderation.brokers.rabbitmq.messages import Batch, decode_batch, parse_batch
+from image_moderation.brokers.rabbitmq.messages import Batch, decode_batch
 from image_moderation.brokers.rabbitmq.reader import DoneTags, RabbitmqReader
-from image_moderation.brokers.reader import Handler
+from image_moderation.brokers.reader import Handler, parse_batch
 from image_moderation.domain.message import RawMessage
 from image_moderation.events.models import REPORTED_CHANNEL
 from image_moderation.wiring import clock

@@ -65,8 +65,8 @@ class Reader(ABC):
         self.channel = channel
         self.reading = False
         self.in_hand: dict[int, InHand] = {}
-        self._subscriber = subscriber
-        self._subscriber(self.work_on)
+        self.subscriber = subscriber
+        self.subscriber(self.work_on)
         self._errors = errors
         self.handler: Handler
         self._lane_count = lanes
@@ -95,7 +95,7 @@ class Reader(ABC):
         if not self.reading:
             self.reading = True
             self.handler = handler
-            self._subscriber.schema()
+            self.subscriber.schema()
             for lane in range(self._lane_count):
                 self._start(lane)
 
@@ -115,7 +115,7 @@ class Reader(ABC):
             self._failures.pop(lane, None)
             self._asking.discard(lane)
             if batch:
-                await self._subscriber.process_message(batch)
+                await self.subscriber.process_message(batch)
 
     async def work_on(self, messages: Sequence[RawMessage]) -> None:
         """Give a batch to the handler, and count it as in hand until that returns."""

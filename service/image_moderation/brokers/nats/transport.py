@@ -49,12 +49,13 @@ class NatsTransport(BaseTransport):
         self._connection = Connection(
             options.url, middlewares=options.middlewares(NatsPrometheusMiddleware, telemetry)
         )
+        self.broker = self._connection.broker
         self._durables: list[Durable] = []
         self._keeper: asyncio.Task[None] | None = None
         super().__init__(options, [self._reader(channel, options) for channel in INCOMING], errors)
 
     def _reader(self, channel: str, options: Options) -> NatsReader:
-        subscriber: Any = self._connection.broker.subscriber(
+        subscriber: Any = self.broker.subscriber(
             channel,
             durable=durable_name(options.group, channel),
             stream=JStream(STREAM, declare=False),

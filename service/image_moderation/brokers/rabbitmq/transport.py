@@ -34,12 +34,12 @@ class RabbitmqTransport(BaseTransport):
 
     def __init__(self, options: Options) -> None:
         """Nothing is connected before `start`."""
-        self._broker = make_broker(options)
+        self.broker = make_broker(options)
         self._connection: AbstractConnection | None = None
         super().__init__(options, [self._reader(channel, options) for channel in INCOMING], errors)
 
     def _reader(self, channel: str, options: Options) -> RabbitmqReader:
-        subscriber: Any = self._broker.subscriber(
+        subscriber: Any = self.broker.subscriber(
             RabbitQueue(queue_name(options.group, channel), declare=False),
             RabbitExchange(EXCHANGE, declare=False),
             ack_policy=AckPolicy.MANUAL,
@@ -51,7 +51,7 @@ class RabbitmqTransport(BaseTransport):
     async def connect(self) -> None:
         """See `BaseTransport`. The connection comes back by itself when it is lost."""
         # Longer than FastStream's own limit: an attempt that is cancelled would go on in the background.
-        connection = await within(self._broker.connect(), 2 * TIMEOUT)
+        connection = await within(self.broker.connect(), 2 * TIMEOUT)
         if connection is not self._connection:
             self._connection = connection
             self._topology = Topology(connection, self.options.group)
@@ -96,4 +96,4 @@ class RabbitmqTransport(BaseTransport):
 
     async def close(self) -> None:
         """See `BaseTransport`."""
-        await self._broker.stop()
+        await self.broker.stop()

@@ -30,14 +30,14 @@ class RedisTransport(BaseTransport):
 
     def __init__(self, options: Options) -> None:
         """Nothing is connected before `start`."""
-        self._broker = make_broker(options)
+        self.broker = make_broker(options)
         self.by_channel = {channel: self._reader(channel, options) for channel in INCOMING}
         self._redis: Redis | None = None
         self._groups: list[Group] = []
         super().__init__(options, list(self.by_channel.values()), errors)
 
     def _reader(self, channel: str, options: Options) -> RedisReader:
-        subscriber: Any = self._broker.subscriber(
+        subscriber: Any = self.broker.subscriber(
             stream=StreamSub(
                 channel,
                 group=options.group,
@@ -55,7 +55,7 @@ class RedisTransport(BaseTransport):
 
     async def connect(self) -> None:
         """See `BaseTransport`."""
-        redis: Any = await self._broker.connect()
+        redis: Any = await self.broker.connect()
         self._redis = redis
         take_raw_entries(redis)
         options = self.options
@@ -113,6 +113,6 @@ class RedisTransport(BaseTransport):
 
     async def close(self) -> None:
         """See `BaseTransport`."""
-        await self._broker.stop()
+        await self.broker.stop()
         if self._redis is not None:  # FastStream leaves the connections open
             await self._redis.connection_pool.disconnect()
