@@ -75,15 +75,11 @@ class Replica:
     def __init__(self, url: str, group: str = GROUP, redeliver_after: int = 10_000) -> None:
         self.received: list[RawMessage] = []
         self.batches = 0
-        self.bugs: list[Exception] = []
-        """Raised by the handler, one at each call."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.transport: Transport = broker_for(url).make_transport(options(url, group, redeliver_after))
 
     async def handle(self, messages: Sequence[RawMessage]) -> None:
-        if self.bugs:
-            raise self.bugs.pop()
         self.received += messages
         self.batches += 1
         await self.gate.wait()
@@ -307,16 +303,6 @@ async def test_what_was_pulled_and_not_begun_is_given_back(server: Harness) -> N
         pulling.cancel()
         assert (await ack.next_msg(5)).data == b"-NAK"
         await transport.stop(1)
-
-
-async def test_a_lane_that_dies_is_started_again(server: Harness) -> None:
-    async with replica(server.url, SHORT_WAIT) as one:
-        one.bugs.append(ZeroDivisionError("a bug"))
-        server.publish(REPORTED, [b"a"])
-        await wait_until_async(lambda: not one.bugs, "the handler fails")
-        await one.transport.revive()
-        await wait_until_async(lambda: server.waiting(REPORTED) == 0, "it is delivered again, and acked")
-        assert [(message.body, message.deliveries) for message in one.received] == [(b"a", 2)]
 
 
 def publications(*images: str) -> list[Publication]:

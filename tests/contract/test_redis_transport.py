@@ -149,21 +149,3 @@ async def test_entries_are_read_in_either_protocol(redis_url: str, protocol: int
     finally:
         await world.transport.stop(5)
         await world.redis.aclose()
-
-
-async def test_a_lane_that_dies_is_started_again_and_what_it_had_is_taken_back(world: World) -> None:
-    failures = [RuntimeError("a bug")]
-
-    async def handle(messages: Sequence[RawMessage]) -> None:
-        if failures:
-            raise failures.pop()
-        await world.handle(messages)
-
-    await world.transport.start(handle)
-    await world.add(REPORTED, "m")
-    await wait_until_async(lambda: not failures, "the handler fails once")
-    await world.transport.revive()
-    await world.transport.reclaim()
-    assert world.seen(REPORTED) == [b"m"]
-    await world.add(REPORTED, *(f"n{number}" for number in range(10)))
-    await wait_until_async(lambda: len(world.seen(REPORTED)) == 11, "every lane reads")

@@ -4,15 +4,16 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from image_moderation.brokers.dead_letters import DeadLetters
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
-from image_moderation.domain.message import Outgoing
+from image_moderation.domain.message import Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.brokers.replica import (
@@ -24,6 +25,7 @@ from tests.support.brokers.replica import (
     TIMEOUT,
     Replica,
     World,
+    again,
     dead_letters,
     numbered,
     publications,
@@ -292,6 +294,30 @@ async def test_what_an_operator_deletes_is_made_anew(world: World) -> None:
 
         await wait_until_async(comes_through, f"reading goes on after a lost {what}", TIMEOUT)
         replica.received.clear()
+
+
+async def test_an_error_of_the_handler_is_logged_and_its_batch_comes_again(world: World) -> None:
+    world.harness.publish(REPORTED, numbered(3))
+    replica = await world.replica(start=False)
+    errors: list[Exception] = [ValueError("a bug")]
+
+    async def fail_once(messages: Sequence[RawMessage]) -> None:
+        if errors:
+            raise errors.pop()
+        await replica.handle(messages)
+
+    async def all_are_acked() -> bool:
+        with suppress(BrokerUnavailable):
+            await replica.transport.revive()
+            await replica.transport.reclaim()
+        return world.harness.waiting(REPORTED) == 0
+
+    with capture_logs() as logs:
+        await again(lambda: replica.transport.start(fail_once))
+        await wait_until_async(lambda: not errors, "the handler fails once", TIMEOUT)
+        await wait_until_async(all_are_acked, "the batch comes again", TIMEOUT)
+    assert set(replica.bodies()) == set(numbered(3))
+    assert [one["error"] for one in logs if one["event"] == "reader_restarted"] == ["ValueError: a bug"]
 
 
 async def test_stopping_finishes_what_is_in_hand(world: World) -> None:
