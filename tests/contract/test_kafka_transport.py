@@ -1,14 +1,18 @@
-"""What is Kafka's own: how its URL is read, what the group is told, and what a ledger says of a partition."""
+"""Kafka's own: its URL, which offsets are committed, reading while the store is away or after a lane died."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from structlog.testing import capture_logs
 
-from image_moderation.brokers.kafka.assignment import Ledger
+from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.kafka.connection import client_settings
+from image_moderation.brokers.kafka.messages import PartitionOffsets
+from image_moderation.brokers.kafka.reader import HOLD_AFTER
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
@@ -18,7 +22,6 @@ from tests.support.brokers.harness import Harness
 from tests.support.servers import free_port, wait_until_async
 
 REPORTED, GROUP = "image.reported", "image-moderation"
-PLACE = (REPORTED, 0)
 
 
 def transport(url: str) -> Transport:
@@ -48,35 +51,22 @@ def test_an_address_that_asks_for_something_else(query: str) -> None:
     assert "h1" not in str(caught.value)
 
 
-def offset_of(committed: TopicPartition | None) -> tuple[int, str | None]:
-    assert committed is not None
-    return committed.offset, committed.metadata
-
-
-def test_what_is_committed_is_the_first_offset_not_done() -> None:
-    ledger = Ledger(PLACE, 10, 1)
-    assert ledger.due() is None, "nothing has begun"
+def test_what_is_committed_is_the_first_offset_not_finished() -> None:
+    offsets = PartitionOffsets(begin=10)
+    assert offsets.to_commit(again=True) is None, "nothing was handed out"
     for offset in (10, 11, 13):  # there is none at 12: a transaction's mark
-        assert ledger.take(offset, None) == 1
-    assert offset_of(ledger.due()) == (10, "starts=1")
-    ledger.done(11)
-    assert ledger.due() is None
-    ledger.done(10)
-    assert offset_of(ledger.due()) == (13, "starts=1")
-    ledger.done(13)
-    assert offset_of(ledger.due()) == (14, "starts=1")
-    assert offset_of(ledger.farewell()) == (14, "starts=0")
-
-
-def test_the_first_message_carries_the_count_until_it_is_done() -> None:
-    ledger = Ledger(PLACE, 10, 5)
-    assert [ledger.take(offset, None) for offset in (10, 11)] == [5, 2]
-    assert offset_of(ledger.due()) == (10, "starts=5")
-    assert offset_of(ledger.farewell()) == (10, "starts=4"), "given back in order it is not blamed"
-    ledger.done(10)
-    assert not ledger.suspect, "what came after it is not"
-    assert offset_of(ledger.due()) == (11, "starts=1")
-    assert ledger.take(12, None) == 1
+        offsets.hand_out(offset, None)
+    assert offsets.next == 14
+    assert offsets.to_commit(again=False) == 10
+    offsets.finish(11)
+    assert offsets.to_commit(again=False) is None, "it has not moved"
+    assert offsets.to_commit(again=True) == 10
+    offsets.finish(10)
+    assert offsets.to_commit(again=False) == 13
+    offsets.finish(13)
+    assert offsets.to_commit(again=False) == 14
+    offsets.finish(13)  # repeating is safe
+    assert offsets.to_commit(again=False) is None
 
 
 @pytest.fixture
@@ -90,63 +80,133 @@ def group(harness: Harness) -> Consumer:
     return Consumer(client_settings(harness.url) | {"group.id": GROUP, "enable.auto.commit": False})
 
 
-async def test_starts_that_failed_are_counted_and_forgotten(broker: Harness) -> None:
-    """Ten replicas were killed at the first message, and left that behind."""
-    for number in range(40):
-        broker.publish(REPORTED, [b"%d" % number])
-    client = group(broker)
-    places = [TopicPartition(REPORTED, partition) for partition in range(4)]
-    client.commit(offsets=[TopicPartition(REPORTED, n, 0, "starts=10") for n in range(4)], asynchronous=False)
-    replica = transport(broker.url)
-    received: list[RawMessage] = []
+class Replica:
+    """A transport whose handler fails at `poison`, and else acks once the store is there."""
 
-    async def handle(messages: Sequence[RawMessage]) -> None:
-        received.extend(messages)
-        await replica.ack(messages)
+    def __init__(self, harness: Harness) -> None:
+        self.transport = transport(harness.url)
+        self.store = asyncio.Event()
+        self.poison = b""
+        self.received: list[RawMessage] = []
 
-    await replica.start(handle)
-    await wait_until_async(lambda: len(received) == 40, "all arrive", 20)
-    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed")
-    marks = [one.metadata for one in client.committed(places, timeout=5) if one.offset > 0]
-    assert set(marks) == {"starts=1"}
-    heads = [message for message in received if message.position.endswith(":0")]
-    assert {message.deliveries for message in heads} == {11}
-    assert max((m.deliveries for m in received if m not in heads), default=0) <= 2
-    await replica.stop(2)
-    marks = [one.metadata for one in client.committed(places, timeout=5) if one.offset > 0]
-    assert set(marks) == {"starts=0"}
-    client.close()
+    async def handle(self, messages: Sequence[RawMessage]) -> None:
+        if self.poison and any(message.body == self.poison for message in messages):
+            raise RuntimeError("poison")
+        self.received += messages
+        await self.store.wait()
+        await self.transport.ack(messages)
+
+
+@pytest.fixture
+async def replicas(broker: Harness) -> AsyncIterator[Callable[[], Awaitable[Replica]]]:
+    """Makes a replica that reads."""
+    made: list[Replica] = []
+
+    async def replica() -> Replica:
+        made.append(Replica(broker))
+        await made[-1].transport.start(made[-1].handle)
+        return made[-1]
+
+    yield replica
+    for one in made:
+        one.store.set()
+    await asyncio.gather(*(one.transport.stop(2) for one in made))
 
 
 async def test_a_long_wait_holds_what_is_read_and_loses_nothing(
-    broker: Harness, monkeypatch: pytest.MonkeyPatch
+    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
 ) -> None:
-    monkeypatch.setattr("image_moderation.brokers.kafka.reader.HOLD_AFTER", 0.1)
     bodies = {b"%d" % number for number in range(2_000)}
     broker.publish(REPORTED, sorted(bodies))
-    replica = transport(broker.url)
-    store = asyncio.Event()
-    received: list[RawMessage] = []
-
-    async def handle(messages: Sequence[RawMessage]) -> None:
-        received.extend(messages)
-        await store.wait()
-        await replica.ack(messages)
-
-    await replica.start(handle)
-    await wait_until_async(lambda: received, "reading begins", 20)
-    await asyncio.sleep(1)
-    held = len(received)
+    replica = await replicas()
+    await wait_until_async(lambda: replica.received, "reading begins", 20)
+    await asyncio.sleep(HOLD_AFTER + 1)
+    held = len(replica.received)
     assert held <= 400, "a few batches, and no more"
-    figures = await replica.figures()
+    figures = await replica.transport.figures()
     assert figures.pending == held
     assert figures.lag == 2_000 - held
-    store.set()
-    await wait_until_async(lambda: len(received) >= 2_000, "reading goes on", 20)
-    assert {message.body for message in received} == bodies
-    assert len(received) == 2_000, "nothing comes twice"
-    await replica.stop(2)
+    replica.store.set()
+    await wait_until_async(lambda: len(replica.received) >= 2_000, "reading goes on", 20)
+    assert {message.body for message in replica.received} == bodies
+    assert len(replica.received) == 2_000, "nothing comes twice"
+    await replica.transport.stop(2)
     assert broker.waiting(REPORTED) == 0
+
+
+async def test_the_group_goes_on_while_a_replica_waits(
+    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
+) -> None:
+    """It gives a part of its share to a new replica, though it can't finish what it has in hand."""
+    bodies = {b"%d" % number for number in range(2_000)}
+    broker.publish(REPORTED, sorted(bodies))
+    waiting = await replicas()
+    await wait_until_async(lambda: waiting.received, "reading begins", 20)
+    other = await replicas()
+    other.store.set()
+
+    def shared() -> bool:
+        more = [b"%d" % number for number in range(len(bodies), len(bodies) + 50)]
+        bodies.update(more)
+        broker.publish(REPORTED, more)
+        return bool(other.received)
+
+    await wait_until_async(shared, "the new one gets a share", 30)
+
+    async def shares() -> bool:
+        return (await waiting.transport.figures()).pending < len(waiting.received) / 2
+
+    await wait_until_async(shares, "the one that waits has a new share, and little of it in hand", 20)
+    waiting.store.set()
+    await wait_until_async(
+        lambda: {message.body for message in (*waiting.received, *other.received)} == bodies,
+        "reading goes on",
+        20,
+    )
+    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed", 20)
+
+
+async def test_a_lane_that_died_is_started_again_and_its_batch_comes_again(
+    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
+) -> None:
+    bodies = {b"%d" % number for number in range(500)}
+    replica = await replicas()
+    replica.store.set()
+    replica.poison = b"7"
+    broker.publish(REPORTED, sorted(bodies))
+    with capture_logs() as logs:
+
+        async def restarted() -> bool:
+            with suppress(BrokerUnavailable):
+                await replica.transport.revive()
+            return any(entry["event"] == "reader_restarted" for entry in logs)
+
+        await wait_until_async(restarted, "the lane is started again", 20)
+    (entry,) = logs
+    assert entry["error"] == "RuntimeError: poison"
+    replica.poison = b""
+    await wait_until_async(lambda: {one.body for one in replica.received} == bodies, "all arrive", 20)
+    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed", 20)
+    await replica.transport.revive()
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
+) -> None:
+    """The group stands at an offset of the topic before."""
+    client = group(broker)
+    client.commit(offsets=[TopicPartition(REPORTED, n, 5_000) for n in range(4)], asynchronous=False)
+    client.close()
+    bodies = {b"%d" % number for number in range(400)}
+    broker.publish(REPORTED, sorted(bodies))
+    with capture_logs() as logs:
+        replica = await replicas()
+        replica.store.set()
+        await wait_until_async(lambda: len(replica.received) >= 400, "all arrive", 20)
+    assert {one.body for one in replica.received} == bodies
+    restarted = {entry["partition"] for entry in logs if entry["event"] == "partition_restarted"}
+    assert restarted == {int(one.position.partition(":")[0]) for one in replica.received}
+    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed")
 
 
 async def test_keys(broker: Harness) -> None:
@@ -174,15 +234,14 @@ def read(harness: Harness, channel: str) -> list[Any]:
     return [message for message in found if message.error() is None]
 
 
-async def test_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image_moderation.brokers.kafka.topology.PATIENCE", 1)
+async def test_a_cluster_that_is_away() -> None:
     replica = transport(f"kafka://me:hidden@127.0.0.1:{free_port()}")
 
     async def never(messages: Sequence[RawMessage]) -> None:
         raise AssertionError(messages)
 
     for _ in range(2):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(TIMEOUT + 1):
             with pytest.raises(BrokerUnavailable) as caught:
                 await replica.start(never)
         assert "hidden" not in str(caught.value)

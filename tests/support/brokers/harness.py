@@ -14,7 +14,7 @@ class Features:
     keeps_what_was_read: bool
     """An event can be read again by whoever comes later, so `watch --from-start` can be served."""
     counts_deliveries: bool
-    """Every message carries its own count; otherwise only the first one after an unclean end does."""
+    """Every message carries its own count; otherwise it is always 1."""
     keeps_repeats_out: bool
     """An event published twice under one id within a minute is there once."""
     refuses_unroutable: bool

@@ -15,7 +15,7 @@ def make_transport(options: Options) -> KafkaTransport:
 
 
 @asynccontextmanager
-async def open_client(url: str, group: str) -> AsyncIterator[KafkaClient]:  # noqa: ARG001 - a topic is nobody's
+async def open_client(url: str, group: str) -> AsyncIterator[KafkaClient]:  # noqa: ARG001 - a topic has no owner
     """See `port.Broker`."""
     yield KafkaClient(url)
 

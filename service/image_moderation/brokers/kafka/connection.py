@@ -1,21 +1,26 @@
-"""How a Kafka cluster is reached, and its client's errors as the one error of the broker."""
+"""How a Kafka cluster is reached, and confluent-kafka's errors as the one error of the broker."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from confluent_kafka import KafkaError, KafkaException
+from faststream.confluent import KafkaBroker
+from faststream.confluent.prometheus import KafkaPrometheusMiddleware
 
-from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.brokers.calls import Errors, describe, unavailable_on
+from image_moderation.brokers.port import Options
+from image_moderation.domain.errors import Misconfigured
 
-PATIENCE = 4.0
-"""Seconds that the cluster may take to answer."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SHORTEST_SESSION = 6_000
+"""Milliseconds; a broker refuses less unless its operator says otherwise."""
+PREFETCHED_KILOBYTES = 16_384
+"""Most that a consumer reads ahead."""
 
 
 def client_settings(url: str) -> dict[str, Any]:
-    """What every client of librdkafka takes for a MODERATION_BROKER_URL.
+    """Return what every client of librdkafka takes for a MODERATION_BROKER_URL.
 
     Raises:
         Misconfigured: its query asks for something unknown.
@@ -27,7 +32,7 @@ def client_settings(url: str) -> dict[str, Any]:
         "security.protocol": "ssl" if secure else "plaintext",
         "socket.timeout.ms": 5_000,
         "reconnect.backoff.max.ms": 1_000,
-        # Its own log would tell each attempt; the health checks say what is wrong, once.
+        # Its own log has a line for each attempt; the health checks say once what is wrong.
         "log_level": 0,
     }
     if secure:
@@ -54,17 +59,49 @@ def _mechanism(query: str) -> str | None:
     return asked[0][1]
 
 
-@asynccontextmanager
-async def errors() -> AsyncIterator[None]:
-    """Whatever the cluster or the way to it answers instead of a result is the broker being away."""
-    try:
-        yield
-    except (KafkaException, TimeoutError, OSError) as error:
-        raise BrokerUnavailable(_text(error)) from error
+def consumer_settings(options: Options) -> dict[str, Any]:
+    """Return the settings of the service's consumer, a member of the group."""
+    session = max(options.redeliver_after, SHORTEST_SESSION)
+    return client_settings(options.url) | {
+        "client.id": options.consumer,
+        "group.id": options.group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "roundrobin",
+        "session.timeout.ms": session,
+        "heartbeat.interval.ms": session // 3,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "queued.max.messages.kbytes": PREFETCHED_KILOBYTES,
+        "fetch.max.bytes": PREFETCHED_KILOBYTES * 1024,
+        "fetch.queue.backoff.ms": 10,  # with the default the queue is empty for most of a second
+    }
 
 
-def _text(error: BaseException) -> str:
+def make_broker(options: Options) -> KafkaBroker:
+    """Return FastStream's broker, not yet connected."""
+    settings = client_settings(options.url)
+    return KafkaBroker(
+        settings["bootstrap.servers"],
+        config=settings,  # type: ignore[arg-type]  # a dictionary with the keys of theirs
+        client_id=options.consumer,
+        apply_types=False,
+        logger=None,
+        middlewares=options.middlewares(KafkaPrometheusMiddleware, _telemetry),
+    )
+
+
+def _telemetry() -> Any:
+    from faststream.confluent.opentelemetry import KafkaTelemetryMiddleware  # noqa: PLC0415 - needs an extra
+
+    return KafkaTelemetryMiddleware
+
+
+def _explain(error: BaseException) -> str:
     known = error.args[0] if error.args else None
-    if isinstance(known, KafkaError):
-        return f"{known.name()}: {known.str()}"
-    return f"{type(error).__name__}: {str(error) or 'no answer in time'}"
+    return f"{known.name()}: {known.str()}" if isinstance(known, KafkaError) else describe(error)
+
+
+errors: Errors = partial(unavailable_on, KafkaException, TimeoutError, OSError, explain=_explain)
+"""Raises what the cluster, or the way to it, answers instead of a result as BrokerUnavailable."""

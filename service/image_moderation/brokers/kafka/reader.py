@@ -1,114 +1,182 @@
-"""FastStream's reader of batches, made to read on while batches are worked on.
+"""Reading both topics as one member of the group.
 
-Its own waits for each batch and leaves the client unpolled meanwhile, so that the group would take this
-process for dead as soon as a store is away for some minutes.
+The client can't be called from two threads at once, so it has a thread of its own. What is finished is
+committed with each poll.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message
-from faststream.confluent.subscriber.usecase import BatchSubscriber
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from image_moderation.brokers.kafka.assignment import Assignment
+from image_moderation.brokers.calls import TIMEOUT
+from image_moderation.brokers.kafka.connection import consumer_settings, errors
+from image_moderation.brokers.kafka.messages import Batch, PartitionOffsets, offset_of, place_of
+from image_moderation.brokers.kafka.topology import Place
+from image_moderation.brokers.port import INCOMING, Options
+from image_moderation.brokers.reader import Reader, Subscriber
 
 LANES = 3
-"""Batches that are worked on side by side, so that one is parsed while another waits for the store."""
+"""So many that one has a batch to parse while others wait."""
 POLL = 0.1
-"""Seconds that a poll waits for a first message. Commits and the group's news wait for its end."""
+"""Seconds that a poll waits for a first message. Commits and rebalances wait for its end."""
 GATHERING = 0.003
 """Seconds that further messages may take to make it a batch."""
 HOLD_AFTER = 1.0
-"""Seconds without a free lane after which reading pauses and only the group is attended to."""
-BREATH = 0.5
-"""Seconds between attempts to read where reading fails."""
+"""Seconds without a poll after which every lane counts as busy."""
+COMMIT_AGAIN = 5.0
+"""Seconds after which an offset is committed again though it has not moved: a commit may have been lost."""
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
 
-class Reader(BatchSubscriber):
-    """A member of the group. `prepare` it before it starts."""
 
-    assignment: Assignment
-    lanes: set[asyncio.Task[Any]]
+class KafkaReader(Reader):
+    """A member of the group, for both channels. The lane after the last one reads nothing: it keeps the
+    membership while the others are busy.
+    """
 
-    def prepare(self, assignment: Assignment) -> None:
-        """Give it what its class can't be made with."""
-        self.assignment = assignment
-        self.lanes = set()
+    def __init__(self, subscriber: Subscriber, options: Options) -> None:
+        """Nothing is connected before the first poll."""
+        super().__init__(",".join(INCOMING), subscriber, lanes=LANES + 1, errors=errors)
+        self.partitions: dict[Place, PartitionOffsets] = {}
+        """This process's share. Another dictionary after each rebalance."""
+        self._joined = False
+        self._settings = consumer_settings(options)
+        self._batch_size = options.batch_size
+        self._thread = ThreadPoolExecutor(1, "kafka-consumer")
+        self._consumer: Consumer | None = None
+        self._turn = asyncio.Lock()
+        self._ready: deque[Batch] = deque()
+        self._polled_at = 0.0
+        self._committed_at = 0.0
+        self._held = False
 
-    async def _consume(self) -> None:
-        while self.running:
-            try:
-                if self._is_full() and not await self._waited():
-                    await self._hold()
-                else:
-                    await self._begin(await self._call(self._poll))
-            except KafkaException:
-                await asyncio.sleep(BREATH)  # the watchdog says what is wrong
+    @property
+    def failure(self) -> str:
+        """See `Reader`."""
+        waits = "" if self._joined else "the group has not given this process its partitions yet"
+        return super().failure or waits
 
-    def _is_full(self) -> bool:
-        # What may have ended a reader before is worked on alone until it is done, or it would
-        # take the blame for what happens beside it.
-        suspect = any(ledger.suspect for ledger in self.assignment.ledgers.values())
-        return len(self.lanes) >= (1 if suspect else LANES)
+    async def next_batch(self, lane: int) -> Batch | None:
+        """See `Reader`."""
+        if lane == LANES:
+            await self._keep_membership()
+            return None
+        async with self._turn:
+            if not self._ready:
+                self._polled_at = monotonic()
+                self._ready += await self._in_thread(self._poll)
+            return self._ready.popleft() if self._ready else None
 
-    async def _waited(self) -> bool:
-        done, _ = await asyncio.wait(self.lanes, timeout=HOLD_AFTER, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
+    async def _keep_membership(self) -> None:
+        """Poll while no lane does, or the group would wait for this process in each rebalance, and after
+        some minutes exclude it.
+        """
+        await asyncio.sleep(HOLD_AFTER)
+        async with self._turn:
+            if monotonic() - self._polled_at >= HOLD_AFTER:
+                self._ready += await self._in_thread(lambda: self._poll(hold=True))
 
-    async def _begin(self, messages: list[Message]) -> None:
-        if messages:
-            batches = self.assignment.take(messages)
-            if self.assignment.unmarked:
-                await self._call(self.assignment.mark)
-            for batch in batches.values():
-                lane = asyncio.create_task(self.consume(batch))
-                self.lanes.add(lane)
-                lane.add_done_callback(self.lanes.discard)
+    async def recover(self) -> None:
+        """See `Reader`. The batch of a lane that died is not finished, and would hold back the commit for
+        ever. A new member begins at the committed offset.
+        """
+        await self.leave()
 
-    def _poll(self, consumer: Consumer) -> list[Message]:
-        self.assignment.commit(consumer)
+    async def leave(self) -> None:
+        """Commit what is finished, and leave the group. Harmless if it is left already."""
+        async with self._turn:
+            self._ready.clear()
+            await self._in_thread(self._close)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(self._settings)
+            self._consumer.subscribe(
+                list(INCOMING), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            )
+        return self._consumer
+
+    def _close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+            self._joined = False
+
+    def _poll(self, *, hold: bool = False) -> list[Batch]:
+        """Commit, and read. With `hold` reading is paused: there is a message only if it was on its way."""
+        consumer = self._open()
+        self._commit(consumer)
+        if hold:
+            consumer.pause(consumer.assignment())
+        elif self._held:
+            consumer.resume(consumer.assignment())
+        self._held = hold
+        return self._hand_out(self._messages(consumer, 1 if hold else self._batch_size))
+
+    def _messages(self, consumer: Consumer, most: int) -> Iterator[Message]:
+        """Give the first message before the client is called again, which may take its partition away."""
         first = consumer.poll(POLL)
-        if first is None or first.error() is not None:
-            return []
-        known = self.assignment.ledgers
-        most = (self.max_records or 1) - 1
-        more = consumer.consume(most, GATHERING) if most else []
-        messages = [message for message in more if message.error() is None]
-        # The first is nobody's any more if the group took its partition away meanwhile.
-        return [first, *messages] if self.assignment.ledgers is known else messages
+        if first is None:
+            return
+        if first.error() is not None:
+            raise KafkaException(first.error())
+        yield first
+        yield from (message for message in consumer.consume(most - 1, GATHERING) if message.error() is None)
 
-    async def _hold(self) -> None:
-        """Stay in the group, and read nothing until there is a free lane."""
-        self.assignment.held = True
+    def _hand_out(self, messages: Iterator[Message]) -> list[Batch]:
+        batches: dict[str, Batch] = {}
+        for message in messages:
+            place = place_of(message)
+            if place not in self.partitions:
+                continue
+            offsets, offset = self.partitions[place], offset_of(message)
+            if offsets.next is not None and offset < offsets.next:
+                # The client never repeats itself: the topic was made anew, or lost its end.
+                log.warning("partition_restarted", channel=place[0], partition=place[1], offset=offset)
+                offsets = self.partitions[place] = PartitionOffsets()
+            batches.setdefault(place[0], Batch()).add(message, offsets)
+        return list(batches.values())
+
+    def _commit(self, consumer: Consumer, *, again: bool = False) -> None:
+        """Send the offsets that have moved. Nobody waits for the answer: what is lost is committed again."""
+        if monotonic() - self._committed_at >= COMMIT_AGAIN:
+            again = True
+            self._committed_at = monotonic()
+        due = [
+            TopicPartition(*place, offset)
+            for place, offsets in self.partitions.items()
+            if (offset := offsets.to_commit(again=again)) is not None
+        ]
+        if due:
+            consumer.commit(offsets=due, asynchronous=True)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take a share. Called by the client while it is polled, as are the next two."""
+        self.partitions = {(one.topic, one.partition): PartitionOffsets() for one in partitions}
+        self._joined = True
+        for one in consumer.committed(partitions, timeout=TIMEOUT):
+            self.partitions[one.topic, one.partition] = PartitionOffsets(max(one.offset, 0))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Commit what is finished, and give the share back. The client waits for the answer first."""
         try:
-            await self._call(lambda consumer: consumer.pause(consumer.assignment()))
-            while self.running and self._is_full():
-                await self._begin(await self._call(self._attend))
+            self._commit(consumer, again=True)
         finally:
-            self.assignment.held = False
-        await self._call(lambda consumer: consumer.resume(consumer.assignment()))
+            self._lost(consumer, partitions)
 
-    def _attend(self, consumer: Consumer) -> list[Message]:
-        self.assignment.commit(consumer)
-        message = consumer.poll(POLL)  # nothing, unless it was on its way already
-        return [] if message is None or message.error() is not None else [message]
-
-    async def _call(self, call: Callable[[Consumer], T]) -> T:
-        """In FastStream's one thread for this consumer: the client can't be called from two at once."""
-        consumer: Any = self.consumer
-        thread = consumer._thread_pool  # noqa: SLF001 - it has no public name
-        return await asyncio.get_running_loop().run_in_executor(thread, call, consumer.consumer)
-
-    async def finish(self) -> None:
-        """Read no more; return once nothing is in hand. Then it can be stopped."""
-        self.running = False
-        if self.lanes:
-            await asyncio.wait(self.lanes)
-
-    def give_up(self) -> None:
-        """What is in hand stays unacked."""
-        for lane in self.lanes:
-            lane.cancel()
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Forget the share: others may have it already."""
+        self.partitions = {}
+        self._joined = False
+        consumer.resume(partitions)  # or they would still be paused when they come back to this process

@@ -1,6 +1,6 @@
-"""The topics: made where they are missing, and how far each partition reaches."""
+"""The topics: made where they are missing, and how far each partition reaches. All calls block."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
@@ -9,7 +9,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
     OffsetSpec,
 )
 
-from image_moderation.brokers.kafka.connection import PATIENCE
+from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
@@ -18,22 +18,22 @@ Place = tuple[str, int]
 
 
 def ensure(admin: AdminClient, names: Iterable[str], dead_letters_kept: int | None = None) -> None:
-    """Make the topics that are missing, as the cluster makes topics by default. It blocks.
+    """Make the topics that are missing, as the cluster makes topics by default.
 
-    That of the dead letters has one partition, so that they keep their order, and is compacted, which is
+    The topic of dead letters has one partition, so that they keep their order, and is compacted, which is
     how single ones are removed; `dead_letters_kept` is for how many milliseconds.
 
     Raises:
         BrokerUnavailable: the operator must make one.
-        KafkaException: the cluster is away.
+        KafkaException: the cluster does not answer.
     """
     missing = [name for name in names if _is_missing(admin, name)]
     if not missing:
         return
     wanted = [_new(name, dead_letters_kept) for name in missing]
-    for name, made in admin.create_topics(wanted, request_timeout=PATIENCE).items():
+    for name, made in admin.create_topics(wanted, request_timeout=TIMEOUT).items():
         try:
-            made.result(PATIENCE + 1)
+            made.result(TIMEOUT + 1)
         except KafkaException as error:
             code = error.args[0].code()
             if code == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -44,8 +44,8 @@ def ensure(admin: AdminClient, names: Iterable[str], dead_letters_kept: int | No
 
 
 def _is_missing(admin: AdminClient, name: str) -> bool:
-    # Asked one by one, for a large cluster has thousands that are none of this service's business.
-    error = admin.list_topics(name, timeout=PATIENCE).topics[name].error
+    # Asked one by one: a large cluster has thousands that are none of this service's business.
+    error = admin.list_topics(name, timeout=TIMEOUT).topics[name].error
     if error is not None and error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise KafkaException(error)
     return error is not None
@@ -60,26 +60,32 @@ def _new(name: str, dead_letters_kept: int | None) -> NewTopic:
     return NewTopic(name, num_partitions=1, config=config)
 
 
-def places(admin: AdminClient, names: Sequence[str]) -> list[Place]:
-    """Return every partition of the topics. It blocks, and raises KafkaException."""
+def places(admin: AdminClient, names: Iterable[str]) -> list[Place]:
+    """Return every partition of the topics.
+
+    Raises:
+        KafkaException: the cluster does not answer, or has no such topic.
+    """
     found: list[Place] = []
     for name in names:
-        topic = admin.list_topics(name, timeout=PATIENCE).topics[name]
+        topic = admin.list_topics(name, timeout=TIMEOUT).topics[name]
         if topic.error is not None:
             raise KafkaException(topic.error)
         found += [(name, partition) for partition in sorted(topic.partitions)]
     return found
 
 
-def begins(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
-    """Return the first offset of each partition. As `ends`."""
+def first_offsets(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
+    """Return the first offset of each partition. Raises as `end_offsets`."""
     return _offsets(admin, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
 
-def ends(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
-    """Return the offset after the last one of each partition, whose leader has answered.
+def end_offsets(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
+    """Return the offset after the last one of each partition.
 
-    It blocks, and raises KafkaException.
+    Raises:
+        KafkaException: the cluster does not answer.
+        TimeoutError: the leader of a partition does not.
     """
     return _offsets(admin, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
@@ -88,11 +94,9 @@ def _offsets(admin: AdminClient, wanted: Iterable[Place], spec: OffsetSpec) -> d
     asked = {TopicPartition(*place): spec for place in wanted}
     if not asked:
         return {}
-    answers = admin.list_offsets(asked, request_timeout=PATIENCE)
-    found = {
-        (one.topic, one.partition): answer.result(PATIENCE + 1).offset for one, answer in answers.items()
-    }
+    answers = admin.list_offsets(asked, request_timeout=TIMEOUT)
+    found = {(one.topic, one.partition): answer.result(TIMEOUT + 1).offset for one, answer in answers.items()}
     if min(found.values()) < 0:
-        # Where a leader doesn't answer the client gives no error but an offset that is none.
+        # Where a leader doesn't answer, the client gives an offset that is not valid instead of an error.
         raise TimeoutError("the leader of a partition does not answer")
     return found

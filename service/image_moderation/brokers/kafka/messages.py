@@ -1,0 +1,113 @@
+"""Records as messages, and which of a partition's are finished."""
+
+from typing import Any
+
+from confluent_kafka import Message
+from faststream.message import StreamMessage
+
+from image_moderation.brokers.kafka.topology import Place
+from image_moderation.domain.message import NO_HEADERS, RawMessage
+
+
+class PartitionOffsets:
+    """Which offsets of one partition were handed out, and which are finished.
+
+    Kafka itself stores one committed offset. All but `finish` is called by the client's thread.
+    """
+
+    __slots__ = ("_begin", "_committed", "next", "unfinished")
+
+    def __init__(self, begin: int | None = None) -> None:
+        """`begin` is where the group stands, None if that is not known."""
+        self._begin = begin
+        self._committed: int | None = None
+        self.next = begin
+        """The offset after the last one that was handed out."""
+        self.unfinished: dict[int, int | None] = {}
+        """Offsets that were handed out and are not finished, and when each message reached the broker in
+        milliseconds.
+        """
+
+    def hand_out(self, offset: int, arrived: int | None) -> None:
+        """Note that the handler is given a message. Offsets grow, but not always by one."""
+        self.next = offset + 1
+        self.unfinished[offset] = arrived
+
+    def finish(self, offset: int) -> None:
+        """Note that a message is acked."""
+        self.unfinished.pop(offset, None)
+
+    def to_commit(self, *, again: bool) -> int | None:
+        """Return the first offset that is not finished, at which another reader has to begin.
+
+        None if nothing was handed out, and, without `again`, if it has not moved since the last call.
+        """
+        if self.next == self._begin:
+            return None
+        offset = min(list(self.unfinished), default=self.next)
+        if offset == self._committed and not again:
+            return None
+        self._committed = offset
+        return offset
+
+
+class Batch(list[Message]):
+    """Records of one channel, in the form that FastStream's middlewares read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoded: list[RawMessage] = []
+
+    def add(self, message: Message, offsets: PartitionOffsets) -> None:
+        """Append a record, and note that it is handed out."""
+        topic, partition = place_of(message)
+        offset = offset_of(message)
+        stamp = message.timestamp()[1]
+        arrived = stamp if stamp > 0 else None
+        offsets.hand_out(offset, arrived)
+        headers = message.headers()
+        self.append(message)
+        self.decoded.append(
+            RawMessage(
+                topic,
+                f"{partition}:{offset}",
+                body_of(message),
+                arrived,
+                headers=_text(dict(headers)) if headers else NO_HEADERS,
+                handle=(offsets, offset),
+            )
+        )
+
+
+async def parse_batch(batch: Batch) -> StreamMessage[Any]:
+    """FastStream's parser. Its own looks into every record."""
+    return StreamMessage(raw_message=batch, body=b"")
+
+
+async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
+    """FastStream's decoder: the records of a batch, bodies unparsed."""
+    batch: Batch = message.raw_message
+    return batch.decoded
+
+
+def place_of(message: Message) -> Place:
+    """Return the partition of a message that was read."""
+    return message.topic(), message.partition()  # type: ignore[return-value]  # None only before it is sent
+
+
+def offset_of(message: Message) -> int:
+    """Return the offset of a message that was read."""
+    return message.offset()  # type: ignore[return-value]  # as above
+
+
+def body_of(message: Message) -> bytes:
+    """Return what a record holds; a tombstone holds nothing."""
+    return message.value() or b""
+
+
+def _text(headers: dict[str, str | bytes | None]) -> dict[str, str]:
+    """UTF-8; bytes that are not UTF-8 are escaped."""
+    return {
+        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value or ""
+        for name, value in headers.items()
+    }
