@@ -1,15 +1,14 @@
-"""Kafka's own: its URL, which offsets are committed, reading while the store is away or after a lane died."""
+"""Kafka's own: its URL, which offsets are committed, and the group while the store is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from structlog.testing import capture_logs
 
-from image_moderation.brokers.calls import TIMEOUT
+from image_moderation.brokers import calls
 from image_moderation.brokers.kafka.connection import client_settings
 from image_moderation.brokers.kafka.messages import PartitionOffsets
 from image_moderation.brokers.kafka.reader import HOLD_AFTER
@@ -19,9 +18,8 @@ from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
-from tests.support.servers import free_port, wait_until_async
-
-REPORTED, GROUP = "image.reported", "image-moderation"
+from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
+from tests.support.servers import free_port, stays_true_for_async, wait_until_async
 
 
 def transport(url: str) -> Transport:
@@ -80,75 +78,46 @@ def group(harness: Harness) -> Consumer:
     return Consumer(client_settings(harness.url) | {"group.id": GROUP, "enable.auto.commit": False})
 
 
-class Replica:
-    """A transport whose handler fails at `poison`, and else acks once the store is there."""
-
-    def __init__(self, harness: Harness) -> None:
-        self.transport = transport(harness.url)
-        self.store = asyncio.Event()
-        self.poison = b""
-        self.received: list[RawMessage] = []
-
-    async def handle(self, messages: Sequence[RawMessage]) -> None:
-        if self.poison and any(message.body == self.poison for message in messages):
-            raise RuntimeError("poison")
-        self.received += messages
-        await self.store.wait()
-        await self.transport.ack(messages)
-
-
 @pytest.fixture
-async def replicas(broker: Harness) -> AsyncIterator[Callable[[], Awaitable[Replica]]]:
-    """Makes a replica that reads."""
-    made: list[Replica] = []
-
-    async def replica() -> Replica:
-        made.append(Replica(broker))
-        await made[-1].transport.start(made[-1].handle)
-        return made[-1]
-
-    yield replica
-    for one in made:
-        one.store.set()
-    await asyncio.gather(*(one.transport.stop(2) for one in made))
+async def world(broker: Harness) -> AsyncIterator[World]:
+    world = World(broker)
+    yield world
+    for replica in world.replicas:
+        replica.gate.set()
+    await asyncio.gather(*(replica.transport.stop(2) for replica in world.replicas))
 
 
-async def test_a_long_wait_holds_what_is_read_and_loses_nothing(
-    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
-) -> None:
-    bodies = {b"%d" % number for number in range(2_000)}
-    broker.publish(REPORTED, sorted(bodies))
-    replica = await replicas()
-    await wait_until_async(lambda: replica.received, "reading begins", 20)
-    await asyncio.sleep(HOLD_AFTER + 1)
+async def test_a_long_wait_holds_what_is_read_and_loses_nothing(world: World) -> None:
+    bodies = numbered(2_000)
+    world.harness.publish(REPORTED, bodies)
+    replica = await world.replica(gate=False)
+    await received(replica, 1)
+    await stays_true_for_async(
+        lambda: len(replica.received) <= 4 * BATCH, HOLD_AFTER + 1, "a few batches, and no more"
+    )
     held = len(replica.received)
-    assert held <= 400, "a few batches, and no more"
     figures = await replica.transport.figures()
     assert figures.pending == held
     assert figures.lag == 2_000 - held
-    replica.store.set()
-    await wait_until_async(lambda: len(replica.received) >= 2_000, "reading goes on", 20)
-    assert {message.body for message in replica.received} == bodies
-    assert len(replica.received) == 2_000, "nothing comes twice"
+    replica.gate.set()
+    await received(replica, 2_000)
+    assert sorted(replica.bodies()) == sorted(bodies), "nothing comes twice"
     await replica.transport.stop(2)
-    assert broker.waiting(REPORTED) == 0
+    assert world.harness.waiting(REPORTED) == 0
 
 
-async def test_the_group_goes_on_while_a_replica_waits(
-    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
-) -> None:
+async def test_the_group_goes_on_while_a_replica_waits(world: World) -> None:
     """It gives a part of its share to a new replica, though it can't finish what it has in hand."""
-    bodies = {b"%d" % number for number in range(2_000)}
-    broker.publish(REPORTED, sorted(bodies))
-    waiting = await replicas()
-    await wait_until_async(lambda: waiting.received, "reading begins", 20)
-    other = await replicas()
-    other.store.set()
+    bodies = set(numbered(2_000))
+    world.harness.publish(REPORTED, sorted(bodies))
+    waiting = await world.replica(gate=False)
+    await received(waiting, 1)
+    other = await world.replica()
 
     def shared() -> bool:
-        more = [b"%d" % number for number in range(len(bodies), len(bodies) + 50)]
+        more = numbered(50, f"more-{len(bodies)}")
         bodies.update(more)
-        broker.publish(REPORTED, more)
+        world.harness.publish(REPORTED, more)
         return bool(other.received)
 
     await wait_until_async(shared, "the new one gets a share", 30)
@@ -157,56 +126,25 @@ async def test_the_group_goes_on_while_a_replica_waits(
         return (await waiting.transport.figures()).pending < len(waiting.received) / 2
 
     await wait_until_async(shares, "the one that waits has a new share, and little of it in hand", 20)
-    waiting.store.set()
-    await wait_until_async(
-        lambda: {message.body for message in (*waiting.received, *other.received)} == bodies,
-        "reading goes on",
-        20,
-    )
-    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed", 20)
+    waiting.gate.set()
+    await wait_until_async(lambda: {*waiting.bodies(), *other.bodies()} == bodies, "reading goes on", TIMEOUT)
+    await world.nothing_waits()
 
 
-async def test_a_lane_that_died_is_started_again_and_its_batch_comes_again(
-    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
-) -> None:
-    bodies = {b"%d" % number for number in range(500)}
-    replica = await replicas()
-    replica.store.set()
-    replica.poison = b"7"
-    broker.publish(REPORTED, sorted(bodies))
-    with capture_logs() as logs:
-
-        async def restarted() -> bool:
-            with suppress(BrokerUnavailable):
-                await replica.transport.revive()
-            return any(entry["event"] == "reader_restarted" for entry in logs)
-
-        await wait_until_async(restarted, "the lane is started again", 20)
-    (entry,) = logs
-    assert entry["error"] == "RuntimeError: poison"
-    replica.poison = b""
-    await wait_until_async(lambda: {one.body for one in replica.received} == bodies, "all arrive", 20)
-    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed", 20)
-    await replica.transport.revive()
-
-
-async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
-    broker: Harness, replicas: Callable[[], Awaitable[Replica]]
-) -> None:
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(world: World) -> None:
     """The group stands at an offset of the topic before."""
-    client = group(broker)
+    client = group(world.harness)
     client.commit(offsets=[TopicPartition(REPORTED, n, 5_000) for n in range(4)], asynchronous=False)
     client.close()
-    bodies = {b"%d" % number for number in range(400)}
-    broker.publish(REPORTED, sorted(bodies))
+    bodies = numbered(400)
+    world.harness.publish(REPORTED, bodies)
     with capture_logs() as logs:
-        replica = await replicas()
-        replica.store.set()
-        await wait_until_async(lambda: len(replica.received) >= 400, "all arrive", 20)
-    assert {one.body for one in replica.received} == bodies
+        replica = await world.replica()
+        await received(replica, 400)
+    assert sorted(replica.bodies()) == sorted(bodies)
     restarted = {entry["partition"] for entry in logs if entry["event"] == "partition_restarted"}
     assert restarted == {int(one.position.partition(":")[0]) for one in replica.received}
-    await wait_until_async(lambda: broker.waiting(REPORTED) == 0, "all is committed")
+    await world.nothing_waits()
 
 
 async def test_keys(broker: Harness) -> None:
@@ -241,7 +179,7 @@ async def test_a_cluster_that_is_away() -> None:
         raise AssertionError(messages)
 
     for _ in range(2):
-        async with asyncio.timeout(TIMEOUT + 1):
+        async with asyncio.timeout(calls.TIMEOUT + 1):
             with pytest.raises(BrokerUnavailable) as caught:
                 await replica.start(never)
         assert "hidden" not in str(caught.value)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from aiormq.abc import DeliveredMessage
+from confluent_kafka import Message
+from faststream.confluent import TestKafkaBroker
 from faststream.nats import TestNatsBroker
 from faststream.rabbit import TestRabbitBroker
 from faststream.redis import TestRedisBroker
@@ -21,7 +23,9 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio.connection import AbstractConnection
 
 import image_moderation
-from image_moderation.brokers import nats, rabbitmq, redis
+from image_moderation.brokers import kafka, nats, rabbitmq, redis
+from image_moderation.brokers.kafka.messages import Batch as KafkaBatch
+from image_moderation.brokers.kafka.messages import PartitionOffsets
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.rabbitmq.messages import Batch
 from image_moderation.brokers.redis.messages import batch
@@ -50,14 +54,22 @@ def nats_batch() -> list[Msg]:
     return [Msg(None, CHANNEL, ack.format(number), b"{}", None) for number in (1, 2)]  # type: ignore[arg-type]
 
 
+def kafka_batch() -> KafkaBatch:
+    batch = KafkaBatch()
+    for offset in (1, 2):
+        batch.add(Message(topic=CHANNEL, partition=0, offset=offset, value=b"{}"), PartitionOffsets())
+    return batch
+
+
 @pytest.mark.parametrize(
     ("module", "url", "fake", "sent"),
     [
         (redis, "redis://h", TestRedisBroker, batch(CHANNEL, [(b"1-0", [b"__data__", b"{}"])] * 2)),
         (nats, "nats://h", TestNatsBroker, nats_batch()),
         (rabbitmq, "amqp://h", TestRabbitBroker, rabbitmq_batch()),
+        (kafka, "kafka://h", TestKafkaBroker, kafka_batch()),
     ],
-    ids=["redis", "nats", "rabbitmq"],
+    ids=["redis", "nats", "rabbitmq", "kafka"],
 )
 async def test_a_batch_passes_through_faststream_to_the_handler_and_is_measured(
     module: Any, url: str, fake: Any, sent: Any

@@ -79,11 +79,6 @@ class Batch(list[Message]):
         )
 
 
-async def parse_batch(batch: Batch) -> StreamMessage[Any]:
-    """FastStream's parser. Its own looks into every record."""
-    return StreamMessage(raw_message=batch, body=b"")
-
-
 async def decode_batch(message: StreamMessage[Any]) -> list[RawMessage]:
     """FastStream's decoder: the records of a batch, bodies unparsed."""
     batch: Batch = message.raw_message

@@ -9,11 +9,12 @@ from confluent_kafka.admin import AdminClient
 from faststream import AckPolicy
 
 from image_moderation.brokers.kafka.connection import client_settings, errors, make_broker
-from image_moderation.brokers.kafka.messages import decode_batch, parse_batch
+from image_moderation.brokers.kafka.messages import decode_batch
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
 from image_moderation.brokers.kafka.reader import KafkaReader
 from image_moderation.brokers.kafka.topology import end_offsets, ensure
 from image_moderation.brokers.port import INCOMING, Figures, Options
+from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
 from image_moderation.domain.message import NO_HEADERS, DeadLetter, RawMessage
 from image_moderation.events.models import CHANNELS
@@ -33,8 +34,8 @@ class KafkaTransport(BaseTransport):
             Misconfigured: the URL asks for something unknown.
         """
         self._settings = client_settings(options.url)
-        self._broker = make_broker(options)
-        subscriber: Any = self._broker.subscriber(
+        self.broker = make_broker(options)
+        subscriber: Any = self.broker.subscriber(
             *INCOMING,
             group_id=options.group,
             batch=True,
@@ -54,8 +55,8 @@ class KafkaTransport(BaseTransport):
     async def connect(self) -> None:
         """See `BaseTransport`."""
         # FastStream processes nothing before this. The clients that it opens are not used, so it closes them.
-        await self._broker.connect()
-        await self._broker.stop()
+        await self.broker.connect()
+        await self.broker.stop()
 
     async def ensure(self) -> None:
         """See `BaseTransport`. A deleted topic shows as silence, so the topics are asked for."""
