@@ -19,7 +19,8 @@ from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoi
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
-from tests.support.servers import free_port, stays_true_for_async, wait_until_async
+from tests.support.servers import free_port
+from tests.support.waiting import stays_true_for_async, wait_until_async
 
 
 def transport(url: str) -> Transport:

@@ -22,7 +22,8 @@ from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
-from tests.support.servers import free_port, missing, stays_true_for_async, wait_until, wait_until_async
+from tests.support.servers import free_port, missing
+from tests.support.waiting import stays_true_for_async, wait_until, wait_until_async
 
 pytest.importorskip("nats")
 import nats

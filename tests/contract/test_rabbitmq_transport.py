@@ -39,7 +39,7 @@ from tests.support.brokers.replica import (
     publications,
     received,
 )
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 EXCHANGE, QUEUE = "image-moderation", f"{GROUP}.{REPORTED}"
 

@@ -14,7 +14,7 @@ from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 from image_moderation.redis_connection import connect_one
 from image_moderation.wiring import clock
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 REPORTED, REVIEWED, GROUP = "image.reported", "image.reviewed", "image-moderation"
 CHANNELS = {REPORTED: 2, REVIEWED: 1}

@@ -31,8 +31,8 @@ from tests.support.brokers.replica import (
     publications,
     received,
 )
-from tests.support.servers import wait_until_async
 from tests.support.service_process import ROOT
+from tests.support.waiting import wait_until_async
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from image_moderation import __version__
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.deploy_commands import DEPLOY, changed, faults, ours
 from tests.support.dockerfile import DOCKERFILE, IGNORED, PREFIX, Stage, build, files, stages
-from tests.support.servers import RedisServers, free_port, wait_until
+from tests.support.servers import RedisServers, free_port
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)  # the build downloads the packages of the lock
 

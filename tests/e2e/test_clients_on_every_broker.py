@@ -12,8 +12,8 @@ import pytest
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Harness
 from tests.support.contract_programs import CLIENTS, node_modules, running
-from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 IMAGE = "写真/桜🌸.png"
 ADDRESS: dict[str, Callable[[str], dict[str, str]]] = {

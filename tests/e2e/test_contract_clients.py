@@ -15,8 +15,9 @@ import redis
 
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.contract_programs import node_modules, program, running
-from tests.support.servers import missing, wait_until
+from tests.support.servers import missing
 from tests.support.service_process import ROOT, ServiceProcess
+from tests.support.waiting import wait_until
 
 LANGUAGES = ("python", "javascript", "sh")
 IMAGE = "写真/桜🌸.png"

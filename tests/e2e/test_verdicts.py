@@ -14,8 +14,8 @@ from image_moderation.domain.report import Verdict
 from image_moderation.embedded import EmbeddedRedis
 from image_moderation.events.render import report_event, review_event
 from image_moderation.wiring import clock
-from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 
 class Site:

@@ -10,8 +10,8 @@ import redis
 from image_moderation.embedded import EmbeddedRedis
 from image_moderation.events.render import report_event
 from tests.support.outcome import BLOCKED, REPORTED, entries, wait_done
-from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 REQUESTED = "image.review-requested"
 IMAGES = [f"img-{n}" for n in range(40)]

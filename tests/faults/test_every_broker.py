@@ -19,8 +19,8 @@ from tests.benchmarks.compare import differences
 from tests.benchmarks.model import Expected, Kind, Message, count
 from tests.support.brokers.harness import Harness
 from tests.support.outcome import make_sample
-from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 REPORTED, REVIEWED, BLOCKED, DEAD = "image.reported", "image.reviewed", "image.blocked", "image.dead-letter"
 MODULE = "tests.support.failing_service"

@@ -14,8 +14,9 @@ from image_moderation.embedded import EmbeddedRedis
 from image_moderation.store import lua
 from tests.support.outcome import BLOCKED, GROUP, REPORTED, entries, make_sample, send, wait_done, wrong
 from tests.support.proxy import FaultProxy
-from tests.support.servers import RedisServers, wait_until
+from tests.support.servers import RedisServers
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 MODULE = "tests.support.failing_service"
 QUICK = {"REDELIVER_AFTER": "300"}

@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from image_moderation.embedded import EmbeddedError, EmbeddedRedis, Engine, default_data_dir
-from tests.support.servers import ENGINES, RedisServers, wait_until
+from tests.support.servers import ENGINES, RedisServers
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(params=ENGINES)

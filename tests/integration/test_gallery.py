@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from examples.gallery.app import build
 from examples.gallery.site import Settings
 from tests.support.asgi import ask
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 EXAMPLES = Path(__file__).parents[2] / "contracts" / "examples" / "valid"
 

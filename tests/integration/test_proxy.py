@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.proxy import FaultProxy
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 
 @pytest.fixture

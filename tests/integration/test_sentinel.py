@@ -9,7 +9,8 @@ import redis
 
 from image_moderation.embedded import EmbeddedRedis
 from image_moderation.redis_connection import close, connect
-from tests.support.servers import RedisServers, free_port, wait_until
+from tests.support.servers import RedisServers, free_port
+from tests.support.waiting import wait_until
 
 MASTER = "moderation-store"
 

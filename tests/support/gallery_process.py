@@ -11,8 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.servers import missing, wait_until
+from tests.support.servers import missing
 from tests.support.service_process import ROOT
+from tests.support.waiting import wait_until
 
 
 @contextmanager

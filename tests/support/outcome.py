@@ -8,7 +8,7 @@ from typing import Any
 from tests.benchmarks.compare import differences
 from tests.benchmarks.load import publish, sample
 from tests.benchmarks.model import Expected, Message, count
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 GROUP = "image-moderation"
 REPORTED, BLOCKED, DEAD = "image.reported", "image.blocked", "image.dead-letter"

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.support.rules import RULES
-from tests.support.servers import free_port, missing, wait_until
+from tests.support.servers import free_port, missing
+from tests.support.waiting import wait_until
 
 JOB = "image-moderation"
 

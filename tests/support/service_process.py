@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from typing import Any, Self
 import redis
 
 from image_moderation.embedded import Engine
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import free_port
+from tests.support.waiting import wait_until
 
 _SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
 

@@ -16,7 +16,7 @@ from image_moderation.brokers.reader import Handler, parse_batch
 from image_moderation.domain.message import RawMessage
 from image_moderation.events.models import REPORTED_CHANNEL
 from image_moderation.wiring import clock
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 BATCH = 3
 LANES = 2

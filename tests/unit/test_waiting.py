@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.servers import stays_true_for, stays_true_for_async
+from tests.support.waiting import stays_true_for, stays_true_for_async
 
 
 def until(moment: float) -> Callable[[], bool]:

@@ -19,8 +19,8 @@ from image_moderation.wiring import clock
 from tests.benchmarks.load import publish, sample
 from tests.support.prometheus import JOB, Prometheus
 from tests.support.rules import DASHBOARD, NOT_YET, rules, runbook_queries, selectors
-from tests.support.servers import wait_until
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 VARIABLES = {"$job": JOB, "$instance": ".*", "$__rate_interval": "1m", "$__range": "1m"}
 """Values of the dashboard's variables, as Grafana would set them; the whole load fits in one minute."""

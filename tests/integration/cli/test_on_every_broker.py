@@ -11,8 +11,8 @@ import pytest
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Harness
 from tests.support.command_line import Call, Result
-from tests.support.servers import wait_until
 from tests.support.service_process import ROOT, ServiceProcess
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

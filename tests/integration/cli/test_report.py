@@ -10,7 +10,7 @@ from image_moderation.domain.report import Report
 from image_moderation.wiring import clock
 from tests.support.command_line import Call, Result, subprocess_of
 from tests.support.redis_streams import parsed, stream
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 REPORTED = "image.reported"
 

@@ -11,8 +11,9 @@ from typing import Any, cast
 import redis
 
 from tests.support.command_line import Call
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import free_port
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import wait_until
 
 
 def embedded(tmp_path: Path, **variables: str) -> ServiceProcess:

@@ -16,7 +16,8 @@ from nats.js.errors import NotFoundError
 
 from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.loop import in_a_loop_of_its_own
-from tests.support.servers import free_port, missing, wait_until
+from tests.support.servers import free_port, missing
+from tests.support.waiting import wait_until
 
 STREAM, GROUP = "IMAGE_MODERATION", "image-moderation"
 DURABLES = {"image.reported": GROUP, "image.reviewed": f"{GROUP}-reviewed"}

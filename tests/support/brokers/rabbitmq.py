@@ -18,7 +18,8 @@ from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.loop import in_a_loop_of_its_own
-from tests.support.servers import free_port, missing, wait_until
+from tests.support.servers import free_port, missing
+from tests.support.waiting import wait_until
 
 EXCHANGE, GROUP = "image-moderation", "image-moderation"
 INCOMING = ("image.reported", "image.reviewed")

@@ -12,7 +12,7 @@ from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoi
 from image_moderation.wiring import clock
 from tests.support.brokers import reader
 from tests.support.brokers.harness import Harness
-from tests.support.servers import wait_until_async
+from tests.support.waiting import wait_until_async
 
 REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
 GROUP = "image-moderation"
