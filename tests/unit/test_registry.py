@@ -7,7 +7,8 @@ import pytest
 
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.schemes import BROKER_SCHEMES, SCHEMES
+from image_moderation.schemes import BROKER_SCHEMES, BROKERS, SCHEMES
+from tests.support.brokers import BROKERS as HARNESSES
 
 NATS = "image_moderation.brokers.nats"
 
@@ -21,9 +22,10 @@ def nats_folder_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("scheme", BROKER_SCHEMES)
 def test_each_scheme_of_a_broker_has_its_folder(scheme: str) -> None:
-    broker = broker_for(f"{scheme}://host")
+    broker, row = broker_for(f"{scheme}://host"), SCHEMES[scheme].broker
     assert isinstance(broker, ModuleType)
-    assert broker.__name__ == f"image_moderation.brokers.{SCHEMES[scheme].broker}"
+    assert row is not None
+    assert broker.__name__ == f"image_moderation.brokers.{row.name}"
     for function in ("make_transport", "open_client", "open_dead_letters"):
         assert callable(getattr(broker, function))
 
@@ -47,3 +49,7 @@ def test_another_import_error_is_not_reported_as_a_missing_client(monkeypatch: p
 def test_a_scheme_that_is_only_a_store_has_no_broker() -> None:
     with pytest.raises(KeyError, match="redis\\+cluster"):
         broker_for("redis+cluster://host")
+
+
+def test_every_broker_has_a_harness_that_starts_it() -> None:
+    assert set(HARNESSES) == {broker.name for broker in BROKERS}

@@ -17,12 +17,13 @@ def broker_for(url: str) -> Broker:
         Misconfigured: its client library is not installed.
     """
     scheme = scheme_of(url)
-    if scheme.broker is None:
+    broker = scheme.broker
+    if broker is None:
         raise KeyError(scheme.name)
     # Asked beforehand, because an ImportError inside an installed client is another fault.
-    if find_spec(scheme.client) is None:
+    if find_spec(broker.client) is None:
         raise Misconfigured(
-            f"the broker needs a client library that is not installed ({scheme.client}): "
-            f"pip install 'image-moderation[{scheme.broker}]'"
+            f"the broker needs a client library that is not installed ({broker.client}): "
+            f"pip install 'image-moderation[{broker.name}]'"
         )
-    return cast("Broker", import_module(f"{__package__}.{scheme.broker}"))
+    return cast("Broker", import_module(f"{__package__}.{broker.name}"))

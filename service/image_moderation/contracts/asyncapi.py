@@ -29,6 +29,7 @@ from image_moderation.events.models import (
     Reviewed,
     types_on,
 )
+from image_moderation.schemes import BROKERS
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -38,30 +39,8 @@ _DESCRIPTION = (
     "within a version, and its enumerations are open."
 )
 _SERVERS = {
-    "redis": {
-        "host": "localhost:6379",
-        "protocol": "redis",
-        "description": "Redis or Valkey. A channel is a stream of the same name, an event one entry of it "
-        "with the JSON in the field `__data__`; on input `data` is taken, too.",
-    },
-    "kafka": {
-        "host": "localhost:9092",
-        "protocol": "kafka",
-        "description": "A channel is a topic of the same name, an event the value of a record; the key of a "
-        "decision is the image id.",
-    },
-    "rabbitmq": {
-        "host": "localhost:5672",
-        "protocol": "amqp",
-        "description": "A channel is a routing key of the durable topic exchange `image-moderation`, an "
-        "event the body of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
-    },
-    "nats": {
-        "host": "localhost:4222",
-        "protocol": "nats",
-        "description": "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the "
-        "payload of a message; the `Nats-Msg-Id` of a decision is its event id.",
-    },
+    broker.name: {"host": broker.host, "protocol": broker.protocol, "description": broker.description}
+    for broker in BROKERS
 }
 """One of these has the channels: the one that MODERATION_BROKER_URL names."""
 _DESCRIPTIONS = {
