@@ -83,7 +83,7 @@ def channel_of(file: Path) -> str:
 
 
 def message_of(file: Path) -> RawMessage:
-    """What an example stands for: a body, a body of many bytes, or an entry of a stream."""
+    """Read an example: a body, a body of many bytes, or an entry of a stream."""
     body = file.read_bytes()
     if file.name.endswith(".entry.json"):
         fields = [part.encode() for pair in json.loads(body)["fields"].items() for part in pair]

@@ -1,4 +1,4 @@
-"""What is special to NATS JetStream; what every transport promises is in `test_transport`."""
+"""Tests that only NATS JetStream needs; `test_transport` has those of every broker."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What only RabbitMQ has: odd properties, returned publications, declarations, acks in bulk."""
+"""Tests that only RabbitMQ needs: odd properties, returned publications, declarations, acks in bulk."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""What the service sends: fits the published schemas and CloudEvents, and is the same byte for byte."""
+"""The events that the service sends: they fit the schemas and CloudEvents, and are the same byte for byte."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What every transport promises, on the real broker. Where brokers differ stands in `Harness.features`."""
+"""The interface of every transport, on the real broker. `Harness.features` says where brokers differ."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says to run by hand runs."""
+"""The commands that CONTRIBUTING.md gives to run by hand work."""
 
 import os
 import subprocess

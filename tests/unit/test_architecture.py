@@ -30,7 +30,7 @@ NO_DEFAULT = {
     "consumer_name": "`<host>-<random>`",
     "log_format": "`json` (`console` on a terminal)",
 }
-"""What README says of variables whose default is no value."""
+"""README's words for the variables without a default value."""
 
 
 def imports(room: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the documents name is there: files, tests, settings, decisions."""
+"""The files, tests, settings and decisions that the documents name exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the brokers use of FastStream and of client libraries beyond their documented use, without a server.
+"""FastStream and the client libraries, where the brokers use more than their documents promise.
 
 An upgrade that changes one of these fails here first.
 """

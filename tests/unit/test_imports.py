@@ -1,4 +1,4 @@
-"""What tests share stands in tests/support/: each test module can be read, moved and run by itself."""
+"""Each test module can be read, moved and run by itself: shared code stands in tests/support/."""
 
 import ast
 from collections.abc import Iterator

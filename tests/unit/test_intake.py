@@ -52,7 +52,7 @@ class World:
         self.decisions: list[tuple[str, str, str]] = []
         self.ages: list[float] = []
         self.shadow: list[Decision] = []
-        """What the store says shadow mode would have decided."""
+        """The decisions that shadow mode would have taken, as the store returns them."""
         self.fail: dict[str, list[Exception]] = {}
         self.store = MemoryStore(policy=Policy(threshold), clock=lambda: NOW)
         self.intake = Intake(

@@ -18,4 +18,4 @@ channel.publish("image-moderation", "image.reported", Buffer.from(JSON.stringify
 });
 await channel.waitForConfirms();
 await connection.close();
-if (returned) throw new Error("nobody is there to take reports: start the service once");
+if (returned) throw new Error("no queue is bound for reports: start the service once");

@@ -112,22 +112,22 @@ class Transport(Protocol):
         """See `outbox.ports.Publisher`."""
 
     async def reclaim(self) -> None:
-        """Take back what dead readers left, where the broker doesn't by itself. Called every two seconds,
-        and only while both servers are there.
+        """Take back what dead readers left, if the broker doesn't do that. Called every two seconds, and only
+        while both servers are available.
 
         Raises:
             BrokerUnavailable: call again.
         """
 
     async def tidy(self) -> None:
-        """Remove what nobody needs any more, where the broker doesn't by itself. Called every five seconds.
+        """Remove what no consumer needs any more, if the broker doesn't do that. Called every five seconds.
 
         Raises:
             BrokerUnavailable: call again.
         """
 
     async def figures(self) -> Figures:
-        """How far behind the group is. Called every second; it is also the check that the broker answers.
+        """Return how far behind the group is. Called every second, also to check that the broker answers.
 
         Raises:
             BrokerUnavailable: unknown now.

@@ -87,7 +87,7 @@ class Delivery(Enum):
     ALREADY_SETTLED = auto()
     """An earlier call, or another replica, had removed it."""
     UNROUTABLE = auto()
-    """The broker has nobody to give it to; it stays in the outbox and is tried again."""
+    """The broker's routing refused it: no queue is bound. It stays in the outbox and is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

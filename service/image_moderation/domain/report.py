@@ -31,7 +31,7 @@ class Report(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What a moderator decided about an image."""
+    """A moderator's verdict on an image."""
 
     UPHELD = "upheld"
     """It is to be blocked."""
@@ -63,7 +63,7 @@ Event = Report | Review | Tick
 
 
 class Outcome(StrEnum):
-    """What one event did to its case."""
+    """The effect of one event on its case."""
 
     COUNTED = "counted"
     """The score rose by one."""

@@ -23,8 +23,8 @@ class Publisher(Protocol):
     """A broker, seen from the outbox."""
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
-        """Publish in order; once the broker has answered for all, return for each whether it took it: False
-        if it has nobody to give it to.
+        """Publish in order. Once the broker has answered for all, return for each whether the broker took it:
+        False if its routing refused it, because no queue is bound to the channel.
 
         Raises:
             BrokerUnavailable: some may not be published.
@@ -70,7 +70,7 @@ class Metrics(Protocol):
         """A decision was published and settled; counted once however often it was tried."""
 
     def unroutable(self) -> None:
-        """The broker had nobody to give a decision to."""
+        """The broker's routing refused a decision: no queue is bound to its channel."""
 
     def decision_latency(self, seconds: float) -> None:
         """From the arrival of the deciding report to the confirmed publication."""

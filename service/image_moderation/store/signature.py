@@ -1,4 +1,4 @@
-"""What a script and Python share, written once, in Python: the order of its arguments, and its constants."""
+"""The order of a script's arguments and its constants: written once, in Python, for Python and the script."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What all commands do alike: explain themselves, and say in one line what failed."""
+"""All commands explain themselves, and say in one line what failed."""
 
 import pytest
 

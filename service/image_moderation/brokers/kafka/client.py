@@ -1,4 +1,4 @@
-"""What the command line does with a Kafka cluster, outside any consumer group."""
+"""Publishing and following for the command line, outside any consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -149,7 +149,7 @@ class KafkaReader(Reader):
         return list(batches.values())
 
     def _commit(self, consumer: Consumer, *, again: bool = False) -> None:
-        """Send the offsets that have moved. Nobody waits for the answer: what is lost is committed again."""
+        """Send the offsets that have moved. No call waits for the answer: a lost commit is sent again."""
         if monotonic() - self._committed_at >= COMMIT_AGAIN:
             again = True
             self._committed_at = monotonic()

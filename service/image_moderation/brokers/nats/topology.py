@@ -14,7 +14,7 @@ from image_moderation.events.models import CHANNELS, REPORTED_CHANNEL, REVIEWED_
 STREAM = "IMAGE_MODERATION"
 SUBJECTS = "image.>"
 SUFFIXES = {REPORTED_CHANNEL: "", REVIEWED_CHANNEL: "-reviewed"}
-"""What follows the group's name in a durable's, for each channel that is read."""
+"""The suffix of a durable's name after the group's, for each channel that is read."""
 MAX_PENDING = 20_000
 """Messages that all replicas together may have in hand; beyond, the server gives out no more."""
 MAX_PENDING_BATCHES = 6
@@ -41,7 +41,7 @@ class Durable:
 
     def __init__(self, jetstream: JetStreamContext, channel: str, options: Options) -> None:
         self.ack_wait = options.redeliver_after / 1000
-        """Seconds until the server delivers again what nobody has answered for."""
+        """Seconds after which the server redelivers a message without an ack."""
         self._jetstream = jetstream
         self._channel = channel
         self._config = ConsumerConfig(

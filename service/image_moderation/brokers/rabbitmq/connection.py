@@ -1,7 +1,7 @@
 """How a RabbitMQ server is reached, and its client's errors as the one error of the broker.
 
 Channels are those of aiormq, the layer below aio-pika. aio-pika's own reopen by themselves after a lost
-connection: then nobody knows which messages can still be acked.
+connection: then it is unknown which messages can still be acked.
 """
 
 import logging
@@ -22,8 +22,8 @@ from image_moderation.brokers.port import Options
 from image_moderation.domain.errors import Misconfigured
 
 CLIENT_ERRORS = (AMQPError, OSError, RuntimeError)
-"""What the client raises where the server, or the way to it, gives no result: RuntimeError for a channel or a
-connection that is closed, TimeoutError, which is an OSError, for no answer."""
+"""The client's errors when the server, or the way to it, gives no result: RuntimeError for a closed channel
+or connection, TimeoutError (an OSError) for no answer."""
 
 _unmarshal_strictly = Basic.Properties.unmarshal
 

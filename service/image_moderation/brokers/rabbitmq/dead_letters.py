@@ -1,6 +1,6 @@
 """The dead letters in the group's queue, by their delivery tags.
 
-They are read by taking them without an ack, so nobody else sees what was read until `close`. Those that were
+They are read without an ack, so no other consumer gets what was read until `close`. Those that were
 not removed then go back, in order; after a lost connection RabbitMQ may give them back in another order.
 """
 

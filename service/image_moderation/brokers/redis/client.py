@@ -1,4 +1,4 @@
-"""What the command line does with a Redis broker, outside any consumer group."""
+"""Publishing and following for the command line, outside any consumer group."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
