@@ -14,6 +14,7 @@ from faststream.specification import AsyncAPI
 
 from image_moderation import __version__
 from image_moderation.contracts.schemas import components
+from image_moderation.events.binary import STRUCTURED
 from image_moderation.events.models import (
     BLOCKED_CHANNEL,
     CHANNELS,
@@ -30,8 +31,6 @@ from image_moderation.events.models import (
     types_on,
 )
 from image_moderation.schemes import BROKERS
-
-CONTENT_TYPE = "application/cloudevents+json"
 
 _DESCRIPTION = (
     "Blocks an image automatically once several people have reported it. Every event is a CloudEvent 1.0 "
@@ -118,7 +117,7 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
     return {
         "asyncapi": generated["asyncapi"],
         "info": generated["info"],
-        "defaultContentType": CONTENT_TYPE,
+        "defaultContentType": STRUCTURED,
         "servers": _SERVERS,
         "channels": channels,
         "operations": operations,
@@ -128,7 +127,7 @@ def _corrected(generated: dict[str, Any]) -> dict[str, Any]:
                     "name": row.name,
                     "title": row.name,
                     "summary": _summary(row),
-                    "contentType": CONTENT_TYPE,
+                    "contentType": STRUCTURED,
                     "payload": references[row.name],
                 }
                 for row in EVENT_TYPES

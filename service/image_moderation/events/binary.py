@@ -13,8 +13,11 @@ from pydantic_core import from_json, to_json
 from image_moderation.events.render import stamp
 
 PREFIXES = ("ce_", "ce-", "cloudevents:", "cloudevents_")
-STRUCTURED = "application/cloudevents"
 CONTENT_TYPE = "content-type"
+"""The header that tells the two modes apart."""
+STRUCTURED = "application/cloudevents+json"
+"""The content type of an event in structured mode, as this service sends it."""
+_ANY_STRUCTURED = "application/cloudevents"
 
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
@@ -22,7 +25,7 @@ def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
     lower = {name.lower(): value for name, value in headers.items()}
     content_type = lower.get(CONTENT_TYPE, "")
     prefix = next((one for one in PREFIXES if f"{one}specversion" in lower), None)
-    if prefix is None or content_type.lower().startswith(STRUCTURED):
+    if prefix is None or content_type.lower().startswith(_ANY_STRUCTURED):
         return None
     found: dict[str, Any] = {
         name.removeprefix(prefix): value for name, value in lower.items() if name.startswith(prefix)

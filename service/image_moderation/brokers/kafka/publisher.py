@@ -10,10 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from image_moderation.brokers.calls import TIMEOUT, chunks
 from image_moderation.brokers.kafka.messages import offset_of
 from image_moderation.domain.message import Outgoing
+from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
 CHUNK = 1_000
 """Messages that wait for their confirmation together; so many fit the client's queue, however large."""
-CONTENT_TYPE, STRUCTURED = "content-type", "application/cloudevents+json"
 
 
 class KafkaPublisher:

@@ -9,9 +9,8 @@ from aiormq.abc import DeliveredMessage
 from faststream.message import StreamMessage
 
 from image_moderation.domain.message import NO_HEADERS, RawMessage
+from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
-CONTENT_TYPE = "content-type"
-STRUCTURED = "application/cloudevents+json"
 DELIVERY_COUNT = "x-delivery-count"
 _SERVER_HEADERS = (DELIVERY_COUNT, "x-acquired-count", "x-death")
 

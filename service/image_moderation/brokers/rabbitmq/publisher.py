@@ -10,9 +10,9 @@ from aiormq.exceptions import PublishError
 
 from image_moderation.brokers.calls import chunks, within
 from image_moderation.brokers.rabbitmq.connection import open_channel
-from image_moderation.brokers.rabbitmq.messages import CONTENT_TYPE, STRUCTURED
 from image_moderation.brokers.rabbitmq.topology import EXCHANGE
 from image_moderation.domain.message import Outgoing
+from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
 CHUNK = 500
 """Messages that wait for their confirmation together."""
