@@ -11,6 +11,7 @@ from cloudevents.core.bindings import amqp, kafka, rabbitmq
 from cloudevents.core.v1.event import CloudEvent
 
 from image_moderation.domain.message import RawMessage
+from image_moderation.domain.report import Verdict
 from image_moderation.events.parse import Malformed, parse
 from image_moderation.events.render import decision_message
 from tests.support.decisions import DECISION
@@ -69,8 +70,8 @@ def test_what_the_official_library_sends() -> None:
 
 def test_a_verdict_in_binary_mode() -> None:
     headers = in_mode("ce_", type="image.reviewed.v1")
-    verdict = parsed(headers, b'{"image_id": "img-42", "verdict": "cleared"}', "image.reviewed")
-    assert (verdict.image_id, verdict.upheld) == ("img-42", False)
+    review = parsed(headers, b'{"image_id": "img-42", "verdict": "cleared"}', "image.reviewed")
+    assert (review.image_id, review.verdict) == ("img-42", Verdict.CLEARED)
 
 
 @pytest.mark.parametrize("content_type", ["application/cloudevents+json", "application/json"])
