@@ -69,9 +69,11 @@ def consumer_settings(options: Options) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        "partition.assignment.strategy": "roundrobin",
+        "partition.assignment.strategy": "roundrobin",  # all members must have the same
         "session.timeout.ms": session,
         "heartbeat.interval.ms": session // 3,
+        # A refresh that meets the group's answer makes the client join once more. That answer comes 3 s after
+        # joining, so a refresh each second would meet it often.
         "topic.metadata.refresh.interval.ms": 10_000,
         "queued.max.messages.kbytes": PREFETCHED_KILOBYTES,
         "fetch.max.bytes": PREFETCHED_KILOBYTES * 1024,

@@ -1,4 +1,4 @@
-"""Records as messages, and which of a partition's are finished."""
+"""Records as messages, and which offsets of a partition are finished."""
 
 from typing import Any
 

@@ -13,14 +13,14 @@ from image_moderation.domain.message import Outgoing
 from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
 CHUNK = 1_000
-"""Messages that wait for their confirmation together; so many fit the client's queue, however large."""
+"""Messages that wait for their confirmation together; the client's queue has room for so many of any size."""
 
 
 class KafkaPublisher:
-    """See `transport.Publisher`. Makes no repeats of its own (idempotent); connects at first use."""
+    """See `transport.Publisher`. The producer is idempotent: its own retries make no repeats."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """`settings` are those of `connection.client_settings`."""
+        """`settings` are those of `connection.client_settings`. Nothing is connected before the first use."""
         self._settings = {
             **settings,
             "acks": "all",
@@ -48,7 +48,9 @@ class KafkaPublisher:
         return positions
 
     def _confirm(self, records: Sequence[dict[str, Any]]) -> list[str]:
-        producer = self._producer = self._producer or Producer(self._settings)
+        if self._producer is None:
+            self._producer = Producer(self._settings)
+        producer = self._producer
         positions = [""] * len(records)
         failures: list[KafkaError] = []
 

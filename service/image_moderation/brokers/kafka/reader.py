@@ -1,6 +1,6 @@
 """Reading both topics as one member of the group.
 
-The client can't be called from two threads at once, so it has a thread of its own. What is finished is
+The client can't be called from two threads at once, so it has a thread of its own. Finished messages are
 committed with each poll.
 """
 
@@ -22,7 +22,7 @@ from image_moderation.brokers.port import INCOMING, Options
 from image_moderation.brokers.reader import Reader, Subscriber
 
 LANES = 3
-"""So many that one has a batch to parse while others wait."""
+"""That read: so many that one has a batch to parse while others wait for the store."""
 POLL = 0.1
 """Seconds that a poll waits for a first message. Commits and rebalances wait for its end."""
 GATHERING = 0.003
@@ -30,7 +30,7 @@ GATHERING = 0.003
 HOLD_AFTER = 1.0
 """Seconds without a poll after which every lane counts as busy."""
 COMMIT_AGAIN = 5.0
-"""Seconds after which an offset is committed again though it has not moved: a commit may have been lost."""
+"""Seconds after which offsets are committed again that have not moved: a commit may have been lost."""
 
 T = TypeVar("T")
 
@@ -38,8 +38,9 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaReader(Reader):
-    """A member of the group, for both channels. The lane after the last one reads nothing: it keeps the
-    membership while the others are busy.
+    """A member of the group, which reads both channels.
+
+    One more lane, the last, reads nothing: it keeps the membership while all others are busy.
     """
 
     def __init__(self, subscriber: Subscriber, options: Options) -> None:
@@ -76,8 +77,8 @@ class KafkaReader(Reader):
             return self._ready.popleft() if self._ready else None
 
     async def _keep_membership(self) -> None:
-        """Poll while no lane does, or the group would wait for this process in each rebalance, and after
-        some minutes exclude it.
+        """Poll where no lane does. Else each rebalance would wait for this process, and after five minutes
+        the group would exclude it.
         """
         await asyncio.sleep(HOLD_AFTER)
         async with self._turn:
@@ -85,13 +86,14 @@ class KafkaReader(Reader):
                 self._ready += await self._in_thread(lambda: self._poll(hold=True))
 
     async def recover(self) -> None:
-        """See `Reader`. The batch of a lane that died is not finished, and would hold back the commit for
-        ever. A new member begins at the committed offset.
+        """See `Reader`. The batch of a lane that died would hold back the commit for ever.
+
+        A new member of the group begins at the committed offset, so that batch comes again.
         """
         await self.leave()
 
     async def leave(self) -> None:
-        """Commit what is finished, and leave the group. Harmless if it is left already."""
+        """Commit finished messages, and leave the group. Harmless if it is left already."""
         async with self._turn:
             self._ready.clear()
             await self._in_thread(self._close)
@@ -114,7 +116,7 @@ class KafkaReader(Reader):
             self._joined = False
 
     def _poll(self, *, hold: bool = False) -> list[Batch]:
-        """Commit, and read. With `hold` reading is paused: there is a message only if it was on its way."""
+        """Commit, and read. With `hold` reading is paused; at most a message that was on its way comes."""
         consumer = self._open()
         self._commit(consumer)
         if hold:
@@ -125,7 +127,7 @@ class KafkaReader(Reader):
         return self._hand_out(self._messages(consumer, 1 if hold else self._batch_size))
 
     def _messages(self, consumer: Consumer, most: int) -> Iterator[Message]:
-        """Give the first message before the client is called again, which may take its partition away."""
+        """Give the first message before the client is called again: that call may revoke its partition."""
         first = consumer.poll(POLL)
         if first is None:
             return
@@ -138,11 +140,11 @@ class KafkaReader(Reader):
         batches: dict[str, Batch] = {}
         for message in messages:
             place = place_of(message)
-            if place not in self.partitions:
+            if place not in self.partitions:  # revoked meanwhile
                 continue
             offsets, offset = self.partitions[place], offset_of(message)
             if offsets.next is not None and offset < offsets.next:
-                # The client never repeats itself: the topic was made anew, or lost its end.
+                # The client never goes back by itself: the topic was created again or truncated.
                 log.warning("partition_restarted", channel=place[0], partition=place[1], offset=offset)
                 offsets = self.partitions[place] = PartitionOffsets()
             batches.setdefault(place[0], Batch()).add(message, offsets)
@@ -169,7 +171,7 @@ class KafkaReader(Reader):
             self.partitions[one.topic, one.partition] = PartitionOffsets(max(one.offset, 0))
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit what is finished, and give the share back. The client waits for the answer first."""
+        """Commit finished messages, and give the share back. The client waits for the commit's answer."""
         try:
             self._commit(consumer, again=True)
         finally:

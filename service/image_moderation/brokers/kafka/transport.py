@@ -54,12 +54,12 @@ class KafkaTransport(BaseTransport):
 
     async def connect(self) -> None:
         """See `BaseTransport`."""
-        # FastStream processes nothing before this. The clients that it opens are not used, so it closes them.
+        # FastStream processes nothing before it has connected. Its own clients are not used: they are closed.
         await self.broker.connect()
         await self.broker.stop()
 
     async def ensure(self) -> None:
-        """See `BaseTransport`. A deleted topic shows as silence, so the topics are asked for."""
+        """See `BaseTransport`. No error shows that a topic was deleted, so each is looked up."""
         await asyncio.to_thread(ensure, self._admin, CHANNELS, self.options.dead_letter_retention)
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
@@ -76,10 +76,10 @@ class KafkaTransport(BaseTransport):
         await super().park([_fitting(one) for one in dead_letters])
 
     async def figures(self) -> Figures:
-        """See `port.Transport`. Of this process's partitions: the sum of all replicas is the whole."""
+        """See `port.Transport`. Of this process's partitions: the sum over all replicas is the group's."""
         partitions = self._reader.partitions
         with errors():
-            if not partitions:  # the cluster is asked something all the same
+            if not partitions:  # it is also the check that the cluster answers
                 await self.ensure()
             ends = await asyncio.to_thread(end_offsets, self._admin, partitions)
         lag = sum(max(0, ends[place] - one.next) for place, one in partitions.items() if one.next is not None)
@@ -93,7 +93,7 @@ class KafkaTransport(BaseTransport):
         await self._reader.leave()
 
     async def close(self) -> None:
-        """See `BaseTransport`. The group waits for whoever does not leave it."""
+        """See `BaseTransport`. Other members wait for the session's end where one does not leave."""
         await self._reader.leave()
 
 
