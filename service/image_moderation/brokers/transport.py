@@ -72,7 +72,6 @@ class BaseTransport(ABC):
         """Close what `connect` opened, if anything."""
 
     async def start(self, handler: Handler) -> None:
-        """See `port.Transport`."""
         with self.errors():
             await self.connect()
             await self.ensure()
@@ -80,7 +79,6 @@ class BaseTransport(ABC):
             reader.start(handler)
 
     async def revive(self) -> None:
-        """See `port.Transport`."""
         with self.errors():
             await self.ensure()
         for reader in self.readers:
@@ -90,7 +88,6 @@ class BaseTransport(ABC):
                 raise BrokerUnavailable(reader.failure)
 
     async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """See `intake.ports.Source`."""
         now = self.options.clock()
         with self.errors():
             positions = await self.publisher.publish([dead_letter_message(one, now) for one in dead_letters])
@@ -98,7 +95,6 @@ class BaseTransport(ABC):
             raise BrokerUnavailable("the queue of dead letters is missing")
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
-        """See `outbox.ports.Publisher`."""
         with self.errors():
             positions = await self.publisher.publish([one.message for one in publications])
         return [position is not None for position in positions]
@@ -110,7 +106,6 @@ class BaseTransport(ABC):
         """See `port.Transport`. Most brokers remove by themselves what was acked."""
 
     async def stop(self, drain_timeout: float) -> None:
-        """See `port.Transport`."""
         try:
             async with asyncio.timeout(drain_timeout):
                 await asyncio.gather(*(reader.drain() for reader in self.readers))

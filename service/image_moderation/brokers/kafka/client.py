@@ -35,7 +35,6 @@ class KafkaClient:
         self._publisher = KafkaPublisher(self._settings)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
-        """See `port.BrokerClient`."""
         with errors():
             await asyncio.to_thread(ensure, self._admin, {message.channel for message in messages})
             return [position or "" for position in await self._publisher.publish(messages)]
@@ -44,7 +43,6 @@ class KafkaClient:
     async def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
-        """See `port.BrokerClient`."""
         with errors():
             await asyncio.to_thread(ensure, self._admin, channels)
             found = await asyncio.to_thread(places, self._admin, channels)

@@ -44,7 +44,6 @@ class KafkaDeadLetters:
         """The same, the other way around."""
 
     async def count(self) -> int:
-        """See `port.DeadLetterQueue`."""
         await self._catch_up()
         return len(self._keys)
 
@@ -58,7 +57,6 @@ class KafkaDeadLetters:
                     yield entry, body_of(message)
 
     async def body(self, entry: str) -> bytes | None:
-        """See `port.DeadLetterQueue`."""
         await self._catch_up()
         if entry not in self._keys:
             return None
@@ -73,7 +71,6 @@ class KafkaDeadLetters:
         raise BrokerUnavailable("the dead letter was not given in time")
 
     async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
-        """See `port.DeadLetterQueue`."""
         await self._catch_up()
         if any(entry not in self._keys for entry in entries):
             return None

@@ -33,7 +33,6 @@ class KafkaPublisher:
         self._turn = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str | None]:
-        """See `transport.Publisher`."""
         return await self._publish([_record(message) for message in messages])
 
     async def publish_tombstones(self, channel: str, keys: Sequence[str]) -> None:

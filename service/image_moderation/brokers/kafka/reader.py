@@ -61,12 +61,10 @@ class KafkaReader(Reader):
 
     @property
     def failure(self) -> str:
-        """See `Reader`."""
         waits = "" if self._joined else "the group has not given this process its partitions yet"
         return super().failure or waits
 
     async def next_batch(self, lane: int) -> Batch | None:
-        """See `Reader`."""
         if lane == LANES:
             await self._keep_membership()
             return None

@@ -53,7 +53,6 @@ class KafkaTransport(BaseTransport):
         return AdminClient(self._settings)
 
     async def connect(self) -> None:
-        """See `BaseTransport`."""
         # FastStream processes nothing before it has connected. Its own clients are not used: they are closed.
         await self.broker.connect()
         await self.broker.stop()
@@ -72,7 +71,6 @@ class KafkaTransport(BaseTransport):
             offsets.finish(offset)
 
     async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """See `intake.ports.Source`."""
         await super().park([_fitting(one) for one in dead_letters])
 
     async def figures(self) -> Figures:
@@ -89,7 +87,6 @@ class KafkaTransport(BaseTransport):
         return Figures(lag, len(unfinished), age)
 
     async def leave(self) -> None:
-        """See `BaseTransport`."""
         await self._reader.leave()
 
     async def close(self) -> None:

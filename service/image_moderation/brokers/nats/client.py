@@ -30,7 +30,6 @@ class NatsClient:
         self._publisher = NatsPublisher(client, self._jetstream)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
-        """See `port.BrokerClient`."""
         with errors():
             await ensure_stream(self._jetstream)
             return [str(position) for position in await self._publisher.publish(messages)]
@@ -39,7 +38,6 @@ class NatsClient:
     async def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
-        """See `port.BrokerClient`."""
         arrived: asyncio.Queue[Msg] = asyncio.Queue(AHEAD)
         policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
         reconnects = self._client.stats["reconnects"]

@@ -27,14 +27,12 @@ class NatsDeadLetters:
         self._publisher = NatsPublisher(client, self._jetstream)
 
     async def count(self) -> int:
-        """See `port.DeadLetterQueue`."""
         with errors():
             await ensure_stream(self._jetstream)
             info = await self._jetstream.stream_info(STREAM, subjects_filter=DEAD_LETTER_CHANNEL)
         return (info.state.subjects or {}).get(DEAD_LETTER_CHANNEL, 0)
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
-        """See `port.DeadLetterQueue`."""
         with errors():
             await ensure_stream(self._jetstream)
             last = (await self._jetstream.stream_info(STREAM)).state.last_seq
@@ -48,7 +46,6 @@ class NatsDeadLetters:
             yield str(sequence), message.data or b""
 
     async def body(self, entry: str) -> bytes | None:
-        """See `port.DeadLetterQueue`."""
         with errors():
             try:
                 message = await self._jetstream.get_msg(STREAM, seq=int(entry))
@@ -69,7 +66,6 @@ class NatsDeadLetters:
         return position
 
     async def remove(self, entries: Sequence[str]) -> int:
-        """See `port.DeadLetterQueue`."""
         removed = 0
         with errors():
             for entry in entries:

@@ -67,7 +67,6 @@ class NatsTransport(BaseTransport):
         return NatsReader(channel, subscriber, options, lanes=LANES if channel == REPORTED_CHANNEL else 1)
 
     async def connect(self) -> None:
-        """See `BaseTransport`."""
         self._client = await self._connection.connect()
         jetstream = self._client.jetstream()
         self.publisher = NatsPublisher(self._client, jetstream)
@@ -105,14 +104,12 @@ class NatsTransport(BaseTransport):
                 await durable.trim(while_pending=purge_keeps_pending(self._client))
 
     async def figures(self) -> Figures:
-        """See `port.Transport`."""
         require_connection(self._client)
         now = self.options.clock()
         with errors():
             return Figures.total([await durable.figures(now) for durable in self._durables])
 
     async def close(self) -> None:
-        """See `BaseTransport`."""
         if self._keeper is not None:
             self._keeper.cancel()
         await self._connection.close()

@@ -43,7 +43,6 @@ class RabbitmqClient:
     async def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
-        """See `port.BrokerClient`."""
         if from_start:
             raise Unsupported("RabbitMQ keeps no event that has been consumed: leave out --from-start")
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()

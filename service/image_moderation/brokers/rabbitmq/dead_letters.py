@@ -35,12 +35,10 @@ class RabbitmqDeadLetters:
         self._held: dict[str, DeliveredMessage] = {}
 
     async def count(self) -> int:
-        """See `port.DeadLetterQueue`."""
         with errors():
             return (await self._topology.count(DEAD_LETTER_CHANNEL) or 0) + len(self._held)
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
-        """See `port.DeadLetterQueue`."""
         with errors():
             await self._topology.declare(DEAD_LETTER_CHANNEL)
             self._amqp = self._amqp or await open_channel(self._connection)
@@ -54,12 +52,10 @@ class RabbitmqDeadLetters:
             yield entry, message.body
 
     async def body(self, entry: str) -> bytes | None:
-        """See `port.DeadLetterQueue`."""
         message = self._held.get(entry)
         return None if message is None else message.body
 
     async def resend(self, entries: Sequence[str], message: Outgoing) -> str | None:
-        """See `port.DeadLetterQueue`."""
         if not all(entry in self._held for entry in entries):
             return None
         with errors():
@@ -70,7 +66,6 @@ class RabbitmqDeadLetters:
         return position
 
     async def remove(self, entries: Sequence[str]) -> int:
-        """See `port.DeadLetterQueue`."""
         held = [self._held.pop(entry) for entry in entries if entry in self._held]
         with errors():
             for message in held:

@@ -27,7 +27,6 @@ class RabbitmqPublisher:
         self._channel: aiormq.Channel | None = None
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str | None]:
-        """See `transport.Publisher`."""
         if self._channel is None or self._channel.is_closed:
             self._channel = await open_channel(self._connection, publishing=True)
         positions: list[str | None] = []

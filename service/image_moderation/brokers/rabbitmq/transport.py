@@ -82,7 +82,6 @@ class RabbitmqTransport(BaseTransport):
                 raise BrokerUnavailable(f"{reader.channel}: {reader.state.value}")
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
-        """See `intake.ports.Source`."""
         channel = messages[0].channel
         await next(reader for reader in self.readers if reader.channel == channel).ack(messages)
 
@@ -95,5 +94,4 @@ class RabbitmqTransport(BaseTransport):
         return Figures(lag, sum(reader.pending for reader in self.readers), max(ages, default=0.0))
 
     async def close(self) -> None:
-        """See `BaseTransport`."""
         await self.broker.stop()

@@ -25,7 +25,6 @@ class RedisClient:
         self._redis = redis
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
-        """See `port.BrokerClient`."""
         with errors():
             pipeline = self._redis.pipeline(transaction=False)
             for message in messages:
@@ -36,7 +35,6 @@ class RedisClient:
     async def follow(
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
-        """See `port.BrokerClient`."""
         with errors():
             after = {channel: START if from_start else await self._end(channel) for channel in channels}
         yield self._entries(after)

@@ -27,12 +27,10 @@ class RedisDeadLetters:
         self._redis = redis
 
     async def count(self) -> int:
-        """See `port.DeadLetterQueue`."""
         with errors():
             return int(await self._redis.xlen(DEAD_LETTER_CHANNEL))
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
-        """See `port.DeadLetterQueue`."""
         after = "-"
         while True:
             with errors():
@@ -44,7 +42,6 @@ class RedisDeadLetters:
             after = f"({page[-1][0].decode()}"
 
     async def body(self, entry: str) -> bytes | None:
-        """See `port.DeadLetterQueue`."""
         with errors():
             found: Any = await self._redis.xrange(DEAD_LETTER_CHANNEL, entry, entry)
         return found[0][1].get(BODY_FIELD, b"") if found else None
@@ -61,6 +58,5 @@ class RedisDeadLetters:
         return None if position is None else position.decode()
 
     async def remove(self, entries: Sequence[str]) -> int:
-        """See `port.DeadLetterQueue`."""
         with errors():
             return int(await self._redis.xdel(DEAD_LETTER_CHANNEL, *entries))

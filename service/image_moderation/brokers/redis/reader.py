@@ -42,7 +42,6 @@ class RedisReader(Reader):
         self._claimer = f"{options.consumer}-reclaim"
 
     async def next_batch(self, lane: int) -> dict[str, Any] | None:
-        """See `Reader`."""
         entries = await self._read(self._consumers[lane], ">", self._batch_size, block=POLL)
         return batch(self.channel, entries) if entries else None
 

@@ -54,7 +54,6 @@ class RedisTransport(BaseTransport):
         return RedisReader(channel, subscriber, options, lanes=LANES if channel == REPORTED_CHANNEL else 1)
 
     async def connect(self) -> None:
-        """See `BaseTransport`."""
         redis: Any = await self.broker.connect()
         self._redis = redis
         take_raw_entries(redis)
@@ -76,12 +75,10 @@ class RedisTransport(BaseTransport):
                 await group.create()
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
-        """See `intake.ports.Source`."""
         with errors():
             await self.by_channel[messages[0].channel].ack(messages)
 
     async def reclaim(self) -> None:
-        """See `port.Transport`."""
         for channel, reader in self.by_channel.items():
             while messages := await self._claim(reader):
                 most = max(message.deliveries for message in messages)
@@ -100,7 +97,6 @@ class RedisTransport(BaseTransport):
                 await group.remove_idle_consumers()
 
     async def figures(self) -> Figures:
-        """See `port.Transport`."""
         with errors():
             return Figures.total([await group.figures() for group in self._groups])
 
@@ -112,7 +108,6 @@ class RedisTransport(BaseTransport):
             await group.leave()
 
     async def close(self) -> None:
-        """See `BaseTransport`."""
         await self.broker.stop()
         if self._redis is not None:  # FastStream leaves the connections open
             await self._redis.connection_pool.disconnect()
