@@ -32,7 +32,7 @@ from tests.support.brokers.replica import (
     received,
 )
 from tests.support.service_process import ROOT
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import stays_true_for_async, wait_until_async
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ async def test_nothing_is_acked_before_it_is_done(world: World) -> None:
     world.harness.publish(REPORTED, numbered(10))
     replica = await world.replica(gate=False)
     await received(replica, 1)
-    await asyncio.sleep(1.5)  # longer than a message may go without an answer
-    assert world.harness.waiting(REPORTED) == 10
+    # Longer than a message may go without an ack.
+    await stays_true_for_async(lambda: world.harness.waiting(REPORTED) == 10, 1.5, "nothing is acked")
     figures = await replica.transport.figures()
     assert figures.lag + figures.pending == 10
     assert figures.oldest_pending_age > 0
