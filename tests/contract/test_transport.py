@@ -125,9 +125,9 @@ async def test_what_a_dead_reader_left_is_read_by_another(world: World) -> None:
     await world.nothing_waits()
 
 
+@pytest.mark.parametrize("broker", ["redis", "nats", "rabbitmq"], indirect=True)  # Kafka counts none
 async def test_deliveries_are_counted_up_to_the_cap(world: World) -> None:
-    if not world.harness.features.counts_deliveries:
-        pytest.skip("this broker counts no deliveries")
+    assert world.harness.features.counts_deliveries
     world.harness.publish(REPORTED, numbered(1))
     counts = [max((await killed_reader(world, f"dead-{n}")).values()) for n in range(4)]
     assert counts == [1, 2, 3, 4]
