@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
@@ -21,6 +22,7 @@ from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publ
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
+from tests.support.brokers import OLD_NATS
 from tests.support.brokers.harness import Harness
 from tests.support.servers import free_port, missing
 from tests.support.waiting import stays_true_for_async, wait_until, wait_until_async
@@ -47,6 +49,13 @@ T = TypeVar("T")
 @pytest.fixture
 def server(harnesses: Callable[[str], Harness]) -> Harness:
     harness = harnesses("nats")
+    harness.fresh()
+    return harness
+
+
+@pytest.fixture
+def old_server(harnesses: Callable[[str], Harness]) -> Harness:
+    harness = harnesses(OLD_NATS)
     harness.fresh()
     return harness
 
@@ -288,6 +297,17 @@ async def test_trimming_forgets_nothing_in_hand(server: Harness) -> None:
         await wait_until_async(lambda: server.waiting(REPORTED) == 0, "it is acked")
         await one.transport.tidy()
         assert server.kept(REPORTED) == 0
+
+
+async def test_a_server_that_purges_unsafely_is_never_asked_to(old_server: Harness) -> None:
+    old_server.publish(REPORTED, numbered(10))
+    with capture_logs() as logs:
+        async with replica(old_server.url) as one:
+            await wait_until_async(lambda: old_server.waiting(REPORTED) == 0, "all are acked")
+            await one.transport.tidy()
+    assert old_server.kept(REPORTED) == 10
+    (warned,) = (one for one in logs if one["event"] == "stream_not_trimmed")
+    assert warned["server_version"].startswith("2.9.")
 
 
 async def test_what_was_pulled_and_not_begun_is_given_back(server: Harness) -> None:

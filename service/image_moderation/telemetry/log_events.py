@@ -74,6 +74,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     ),
     "group_created": LogEvent("info", ("channel", "group"), "Redis: the consumer group was missing."),
     "stream_created": LogEvent("info", ("stream",), "NATS: the stream was missing."),
+    "stream_not_trimmed": LogEvent(
+        "warning",
+        ("server_version",),
+        "NATS: this server loses messages at a purge, so the stream grows.",
+    ),
     "consumer_created": LogEvent("info", ("channel", "consumer"), "NATS: the durable consumer was missing."),
     "consumers_removed": LogEvent(
         "info", ("channel", "count"), "Redis: consumers of dead replicas, which own nothing, are removed."

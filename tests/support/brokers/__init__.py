@@ -12,8 +12,16 @@ Name = Literal["redis", "nats", "rabbitmq", "kafka"]
 BROKERS: tuple[Name, ...] = tuple(name for name in get_args(Name) if find_spec(f"{__package__}.{name}"))
 
 
+OLD_NATS = "nats-2.9"
+"""NATS on the older server that Debian has, beside the newest."""
+
+
 def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:
-    """The harness of one of BROKERS, with its files in the folder `place`; close it in the end."""
+    """Start one of BROKERS, or OLD_NATS, with its files in the folder `place`; close it in the end."""
+    if name == OLD_NATS:
+        from tests.support.brokers.nats import OldNatsHarness
+
+        return OldNatsHarness(place)
     if name == "redis":
         from tests.support.brokers.redis import RedisHarness
 

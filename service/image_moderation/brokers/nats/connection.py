@@ -15,7 +15,7 @@ from image_moderation.brokers.calls import Errors, describe, unavailable_on, wit
 from image_moderation.domain.errors import BrokerUnavailable
 
 FOREVER = -1
-PURGE_KEEPS_PENDING = (2, 9, 15)
+PURGE_IS_SAFE = (2, 9, 15)
 """Older servers forget at a purge what is in hand, and never redeliver it (nats-server#3892)."""
 
 errors: Errors = partial(unavailable_on, Error, OSError)
@@ -100,10 +100,10 @@ def require_connection(client: Client) -> None:
         raise BrokerUnavailable("not connected")
 
 
-def purge_keeps_pending(client: Client) -> bool:
-    """Whether messages in hand survive a purge of those before them."""
+def server_version(client: Client) -> tuple[int, int, int]:
+    """Return the version of the connected server."""
     version = client.connected_server_version
-    return (version.major, version.minor, version.patch) >= PURGE_KEEPS_PENDING
+    return version.major, version.minor, version.patch
 
 
 def telemetry() -> Any:

@@ -86,17 +86,12 @@ class Durable:
         self.ack_wait = min(self.ack_wait, config.ack_wait or self.ack_wait)
         return info
 
-    async def trim(self, *, while_pending: bool) -> None:
-        """Purge the messages of the channel that all consumers that are given it have acked.
-
-        Unless `while_pending`, purge nothing while one of them has a message in hand.
-        """
+    async def trim(self) -> None:
+        """Purge the messages of the channel that all consumers that are given it have acked."""
         consumers: list[ConsumerInfo] = []
         while page := await self._jetstream.consumers_info(STREAM, offset=len(consumers)):
             consumers += page
         readers = [consumer for consumer in consumers if _covers(consumer.config, self._channel)]
-        if not while_pending and any(reader.num_ack_pending for reader in readers):
-            return
         floor = min(map(_acked_up_to, readers), default=0)
         if floor:
             await self._jetstream.purge_stream(STREAM, seq=floor + 1, subject=self._channel)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, PullSub
 from faststream.nats.prometheus import NatsPrometheusMiddleware
@@ -12,10 +13,11 @@ from nats.aio.client import Client
 
 from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.nats.connection import (
+    PURGE_IS_SAFE,
     Connection,
     errors,
-    purge_keeps_pending,
     require_connection,
+    server_version,
     telemetry,
 )
 from image_moderation.brokers.nats.messages import decode_batch
@@ -31,6 +33,9 @@ from image_moderation.events.models import REPORTED_CHANNEL
 
 LANES = 3
 """Of the busy channel, so that one waits for the store while another is given its messages."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class NatsTransport(BaseTransport):
@@ -68,6 +73,9 @@ class NatsTransport(BaseTransport):
 
     async def connect(self) -> None:
         self._client = await self._connection.connect()
+        version = server_version(self._client)
+        if version < PURGE_IS_SAFE:
+            log.warning("stream_not_trimmed", server_version=".".join(map(str, version)))
         jetstream = self._client.jetstream()
         self.publisher = NatsPublisher(self._client, jetstream)
         self._durables = [Durable(jetstream, channel, self.options) for channel in INCOMING]
@@ -98,10 +106,11 @@ class NatsTransport(BaseTransport):
             await self._client.flush(timeout=int(TIMEOUT))
 
     async def tidy(self) -> None:
-        """See `port.Transport`: purge what every consumer has acked."""
-        with errors():
-            for durable in self._durables:
-                await durable.trim(while_pending=purge_keeps_pending(self._client))
+        """See `port.Transport`: purge what every consumer has acked, if the server can do that safely."""
+        if server_version(self._client) >= PURGE_IS_SAFE:
+            with errors():
+                for durable in self._durables:
+                    await durable.trim()
 
     async def figures(self) -> Figures:
         require_connection(self._client)
