@@ -57,7 +57,7 @@ def batch(threshold: int, window: int, *reports: Report) -> Batch:
 
 ONE = IMAGES[0]
 CORNERS = {
-    "a round wider than a window that was shortened": [
+    "a window that was shortened": [
         batch(9, 30, report("a", 0, image=ONE, reason="spam"), report("b", 20, image=ONE, reason="nudity")),
         batch(9, 5, report("c", 3, image=ONE), report("c", 8, image=ONE), report("a", -1, image=ONE)),
         batch(9, 5, report("c", 20, image=ONE), report("c", 21, image=ONE)),
@@ -79,7 +79,7 @@ CORNERS = {
         batch(9, 9, report("b", 3, image=ONE, group="g"), report("c", 4, image=ONE, group="g")),
         batch(9, 9, report("d", 4, image=ONE), report("b", 4, image=ONE)),
     ],
-    "a retraction that comes first, around the border of the round": [
+    "a retraction that comes first, around the border of the window": [
         batch(9, 9, retraction("a", 50, image=ONE), report("a", 40, image=ONE), report("a", 45, image=ONE)),
         batch(9, 9, report("a", 50, image=ONE), report("b", 41, image=ONE), report("a", 39, image=ONE)),
     ],
@@ -154,7 +154,7 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
 
     assert value == b"".join(
         [
-            b"\x04" + bytes(6) + time(3) + time(5) + b"\x04\x00",
+            b"\x04" + time(-996) + time(3) + time(5) + b"\x04\x00",
             b"\x0d\0spam\0nudity\0",
             digests.reporter("user-1") + time(5) + b"\x01" + bytes(8),
             digests.reporter("user-2") + time(3) + b"\x06" + digests.group("g"),

@@ -103,7 +103,7 @@ class Both:
         """Withheld blocks, and where every rule asks for reviews, the unanswered ones."""
         for keys, expected in (
             (self.keys.due, self.due),
-            (self.keys.reviews, {image: case.asked_at for image, case in cases.items() if case.asked_at}),
+            (self.keys.reviews, {image: case.review.at for image, case in cases.items() if case.review}),
         ):
             stored: dict[str, int] = {}
             for number in {partition_of(image.encode()) for image in IMAGES}:
@@ -126,7 +126,7 @@ class Both:
             step = apply(batch.policy, cases[event.image_id], event, batch.now, blocks_left)
             cases[event.image_id] = step.case
             outcomes.append(step.outcome)
-            if isinstance(event, Tick) and batch.policy.asks_reviews:
+            if isinstance(event, Tick):
                 self.due.pop(event.image_id, None)
             if step.due is not None:
                 self.due[event.image_id] = step.due

@@ -5,7 +5,15 @@ from zlib import crc32
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State
-from image_moderation.store.layout import BLOCKED, EXTENDED, TRIGGERS, VERDICTS
+from image_moderation.store.layout import (
+    BLOCKED,
+    DECIDED,
+    SHADOW_BLOCKED,
+    TRIGGERS,
+    VERDICTS,
+    WAITING,
+    WITHHELD,
+)
 
 
 def case_key(image: str) -> bytes:
@@ -16,13 +24,19 @@ def case_key(image: str) -> bytes:
 
 def case_value(case: Case) -> bytes:
     """Return the packed case, without records and reasons."""
-    flags = EXTENDED | (BLOCKED if case.state is State.BLOCKED else 0)
+    flags = DECIDED | (BLOCKED if case.state is State.BLOCKED else 0)
     verdict = 0 if case.verdict is None else VERDICTS.index(case.verdict) + 1
-    marks = verdict | (4 if case.shadow_blocked else 0)
     trigger = 0 if case.trigger is None else TRIGGERS.index(case.trigger) + 1
-    head = struct.pack("<B6s6s6sH", flags, *map(_int, (case.floor, case.first, case.last)), case.score)
-    times = map(_int, (case.decided_at, case.verdict_time, case.asked_at, case.shadow_asked_at))
-    return head + struct.pack("<I6s6s6s6sBB", case.revision, *times, marks, trigger) + b"\0"
+    marks = WITHHELD * case.withheld | SHADOW_BLOCKED * case.shadow_blocked
+    waiting = b""
+    if marks or case.review or case.shadow_review:
+        flags |= WAITING
+        for review in (case.review, case.shadow_review):
+            waiting += _int(review.at if review else 0) + _int(review.rests_on if review else 0)
+        waiting += bytes([marks | 4 * bool(case.review and case.review.by_breaker)])
+    head = struct.pack("<B6s6s6sH", flags, *map(_int, (case.floor, case.oldest, case.last)), case.score)
+    times = map(_int, (case.decided_at, case.verdict_time))
+    return head + struct.pack("<I6s6sBB", case.revision, *times, verdict, trigger) + waiting + b"\0"
 
 
 def _int(value: int) -> bytes:

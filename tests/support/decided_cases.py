@@ -1,6 +1,6 @@
 """Cases with each kind of decision, and an open one: for tests of the commands about images' state."""
 
-from image_moderation.domain.case import Case
+from image_moderation.domain.case import Case, Record
 from image_moderation.domain.decision import State, Trigger
 from image_moderation.domain.report import Verdict
 from image_moderation.wiring import clock
@@ -24,5 +24,10 @@ CLEARED = Case(
     verdict=Verdict.CLEARED,
     verdict_time=NOW - 2 * HOUR,
 )
-OPEN = Case(first=NOW - HOUR, last=NOW - HOUR, score=2)
+OPEN = Case(
+    oldest=NOW - HOUR,
+    last=NOW - HOUR,
+    score=2,
+    records={f"{n:016x}": Record(NOW - HOUR, "unspecified", None) for n in range(2)},
+)
 CASES = {"people": BY_PEOPLE, "moderator": BY_MODERATOR, "cleared": CLEARED, "open": OPEN}

@@ -1,12 +1,11 @@
-"""A declarative definition of the policy's result: the ledger that a history of events defines.
+"""A declarative definition of the policy's result, for histories of reports and retractions of one image.
 
-Written from the policy's statements, not from its code: it looks up each reporter's newest event in the
-whole history, where the policy keeps records, floors and rounds. Both agree on every history whose reports
-lie within one window; over several windows, use the ledger of the round's own time range.
+Written from the policy's statements, not from its code: it looks up each reporter's newest event in the whole
+history, where the policy keeps records and a floor.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from image_moderation.domain.report import Report
@@ -14,58 +13,67 @@ from image_moderation.domain.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The result of a history of one image's events."""
+    """The result of a history of one image's events, within the window that ends at its last report."""
 
     newest: dict[str, Report]
     """Each reporter's newest event; at equal time a retraction beats a report, and the first report stays."""
-    first: int
-    """`first` and `last`: least and greatest time of all reports, counted or not; 0 without reports."""
     last: int
+    """The greatest time of all reports, counted or not; 0 without reports."""
 
     @property
-    def standing(self) -> dict[str, Report]:
-        return {who: event for who, event in self.newest.items() if not event.retracted}
+    def standing(self) -> list[Report]:
+        return [event for event in self.newest.values() if not event.retracted]
 
     @property
     def score(self) -> int:
-        """The number of standing groups; a reporter without a group counts as one."""
-        standing = self.standing.values()
-        groups = {event.group for event in standing if event.group is not None}
-        return len(groups) + sum(event.group is None for event in standing)
+        return groups(self.standing)
 
     @property
     def reasons(self) -> dict[str, int]:
-        return dict(Counter(event.reason for event in self.standing.values()))
+        return dict(Counter(event.reason for event in self.standing))
+
+    @property
+    def reported(self) -> tuple[int | None, int | None]:
+        """Least and greatest time of the reports that count."""
+        times = [event.time for event in self.standing]
+        return min(times, default=None), max(times, default=None)
 
 
-def ledger(history: Sequence[Report]) -> Ledger:
+def groups(reports: Iterable[Report]) -> int:
+    """The number of distinct groups; a reporter without a group counts as one."""
+    events = list(reports)
+    named = {event.group for event in events if event.group is not None}
+    return len(named) + len({event.reporter_id for event in events if event.group is None})
+
+
+def ledger(history: Sequence[Report], window: int) -> Ledger:
     """Return the ledger of a whole history, which is in the order of arrival."""
-    reporters = dict.fromkeys(event.reporter_id for event in history)
-    times = [event.time for event in history if not event.retracted]
-    return Ledger(
-        newest={
-            # max() returns the first of several equal ones.
-            who: max(
-                (event for event in history if event.reporter_id == who),
-                key=lambda event: (event.time, event.retracted),
-            )
-            for who in reporters
-        },
-        first=min(times, default=0),
-        last=max(times, default=0),
-    )
+    last = max((event.time for event in history if not event.retracted), default=0)
+    newest: dict[str, Report] = {}
+    for event in history:
+        known = newest.get(event.reporter_id)
+        if known is None or (event.time, event.retracted) > (known.time, known.retracted):
+            newest[event.reporter_id] = event
+    return Ledger({who: event for who, event in newest.items() if event.time >= last - window}, last)
 
 
-def reports_between(history: Sequence[Report], first: int, last: int) -> Ledger:
-    """Return the ledger of the reporters whose newest event lies in [first, last]."""
-    whole = ledger(history)
-    newest = {who: event for who, event in whole.newest.items() if first <= event.time <= last}
-    return Ledger(newest, first, last)
-
-
-def deciding(history: Sequence[Report], threshold: int) -> int | None:
+def deciding(history: Sequence[Report], window: int, threshold: int) -> int | None:
     """Return the index of the first event whose history reaches the threshold, or None."""
     for number in range(len(history)):
-        if ledger(history[: number + 1]).score >= threshold:
+        if ledger(history[: number + 1], window).score >= threshold:
+            return number
+    return None
+
+
+def first_full_window(history: Sequence[Report], window: int, threshold: int) -> int | None:
+    """Return the index of the first report, of some in the order of their times, that makes any window hold
+    the threshold of distinct groups; None if none does. For reporters that keep their group.
+    """
+    for number in range(len(history)):
+        so_far = history[: number + 1]
+        if any(
+            groups(event for event in so_far if start.time <= event.time <= start.time + window) >= threshold
+            for start in so_far
+        ):
             return number
     return None

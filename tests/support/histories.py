@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from image_moderation.domain.case import Case
+from image_moderation.domain.case import Case, Record
 from image_moderation.domain.decision import Decision, State, Trigger
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
@@ -103,14 +103,24 @@ def run(rule: Policy, history: Sequence[Report], case: Case | None = None, now: 
     return result
 
 
-def assert_closed(result: Run) -> None:
-    """The run has ended with one decision, a block, and its case holds nothing but that."""
+def assert_closed(result: Run, history: Sequence[Report]) -> None:
+    """The run of `history` has ended with one decision, a block. Its case holds nothing but that, and the
+    retractions that are newer than its reports.
+    """
+    ((number, decision),) = result.decisions.items()
+    floor = max(event.time for event in history[: number + 1] if not event.retracted)
+    kept: dict[str, int] = {}
+    for event in history:
+        if event.retracted and event.time > floor:
+            kept[event.reporter_id] = max(event.time, kept.get(event.reporter_id, 0))
     case = result.case
-    (decision,) = result.decisions.values()
     assert case == Case(
         state=State.BLOCKED,
-        floor=decision.last_reported_at or 0,
+        floor=floor,
+        oldest=case.oldest,
+        last=floor,
         revision=1,
         decided_at=decision.decided_at,
         trigger=Trigger.THRESHOLD,
+        records={who: Record(time, None, None) for who, time in kept.items()},
     )

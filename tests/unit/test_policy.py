@@ -7,7 +7,7 @@ import pytest
 from image_moderation.domain.case import Case, Record
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import Outcome, Report
+from image_moderation.domain.report import Outcome, Report, Review, Tick, Verdict
 from image_moderation.domain.rules import apply
 from tests.support.histories import BASE, IMAGE, WINDOW, assert_closed, policy, report, retraction, run
 
@@ -53,22 +53,22 @@ def test_of_two_reports_at_one_time_the_first_to_arrive_stays() -> None:
     assert result.case.records == {"a": Record(BASE + 5, "spam", None)}
 
 
-def test_a_retraction_never_starts_extends_or_ends_a_round() -> None:
+def test_a_retraction_never_moves_the_window() -> None:
     result = run(policy(9), [retraction("a", 1), report("b", 20), retraction("b", 25), retraction("c", 99)])
-    assert [(case.floor, case.first, case.last) for case in result.cases[1:]] == [
-        (0, 0, 0),
-        (0, BASE + 20, BASE + 20),
-        (0, BASE + 20, BASE + 20),
-        (0, BASE + 20, BASE + 20),
+    assert [(case.floor, case.last) for case in result.cases[1:]] == [
+        (0, 0),
+        (BASE + 9, BASE + 20),
+        (BASE + 9, BASE + 20),
+        (BASE + 9, BASE + 20),
     ]
 
 
-def test_a_round_reaches_to_a_report_that_came_after_its_retraction() -> None:
-    """As it does where the report came first; else repeating the report could still move the round."""
-    events = [retraction("a", 6), report("a", 5), report("a", 7)]
+def test_the_window_reaches_to_a_report_that_came_after_its_retraction() -> None:
+    """As it does where the report came first; else repeating the report could still move the window."""
+    events = [retraction("a", 9), report("a", 8), report("b", 5)]
     for history in (events, [events[1], events[0], events[2]], [*events, events[1]]):
         case = run(policy(9), history).case
-        assert (case.first, case.last, case.score) == (BASE + 5, BASE + 7, 1)
+        assert (case.floor, case.last, case.score) == (BASE - 3, BASE + 8, 1)
 
 
 # Statement 3: score --------------------------------------------------------------------------------
@@ -105,53 +105,70 @@ def test_a_reporter_who_changes_the_group_leaves_the_old_one() -> None:
     assert result.case.score == 1
 
 
-# Statement 4: round --------------------------------------------------------------------------------
+# Statement 4: the window slides --------------------------------------------------------------------
 
 
-def test_a_report_beyond_the_window_begins_a_new_round() -> None:
+def test_reports_older_than_the_window_slide_out() -> None:
     result = run(policy(3), [report("a", 0), report("b", WINDOW), report("c", WINDOW + 1)])
     assert result.outcomes == [COUNTED] * 3
     case = result.case
-    assert (case.floor, case.first, case.last, case.score) == (BASE + 10, BASE + 11, BASE + 11, 1)
-    assert set(case.records) == {"c"}
+    assert (case.floor, case.oldest, case.last, case.score) == (BASE, BASE + 10, BASE + 11, 2)
+    assert set(case.records) == {"b", "c"}
     assert not result.decisions
 
 
-def test_a_new_round_keeps_the_retractions_that_are_newer_than_its_floor() -> None:
-    history = [report("a", 0), retraction("old", 10), retraction("new", 11), report("b", 30)]
+def test_an_early_report_does_not_decide_where_the_window_begins() -> None:
+    """Seven people within eight days, after one who came four weeks before them."""
+    days = (0, 27, 28, 29, 31, 32, 33, 34)
+    rule = policy(5, 30)
+    history = [report(f"user-{day}", day) for day in days]
+    for order in (history, history[1:], list(reversed(history))):
+        assert len(run(rule, order).decisions) == 1
+    assert list(run(rule, history).decisions) == [5]
+
+
+def test_a_retraction_stays_until_the_floor_passes_it() -> None:
+    history = [report("a", 0), retraction("old", 19), retraction("new", 20), report("b", 30)]
     case = run(policy(9), history).case
-    assert case.floor == BASE + 10
+    assert case.floor == BASE + 19
     assert set(case.records) == {"new", "b"}
-    assert apply(policy(9), case, report("old", 10), BASE).outcome is LATE
-    assert apply(policy(9), case, report("new", 11), BASE).outcome is Outcome.RETRACTED_BEFORE
+    assert apply(policy(9), case, report("old", 19), BASE).outcome is LATE
+    assert apply(policy(9), case, report("new", 20), BASE).outcome is Outcome.RETRACTED_BEFORE
 
 
-def test_a_new_round_forgets_the_reasons_of_the_old() -> None:
-    case = run(policy(9), [report("a", 0, reason="spam"), report("b", 11, reason="nudity")]).case
-    assert case.reasons == ("nudity",)
+def test_reasons_go_with_the_reports_that_named_them() -> None:
+    history = [report("a", 0, reason="spam"), report("b", 5, reason="nudity"), report("c", 11, reason="csam")]
+    assert run(policy(9), history).case.reasons == ("nudity", "csam")
 
 
 @pytest.mark.parametrize(("time", "outcome"), [(9, LATE), (10, COUNTED), (20, COUNTED), (30, COUNTED)])
-def test_a_report_too_old_for_the_round_is_late(time: int, outcome: Outcome) -> None:
+def test_a_report_older_than_the_window_is_late(time: int, outcome: Outcome) -> None:
     result = run(policy(9), [report("a", 20), report("b", time)])
     assert result.outcomes[1] is outcome
 
 
 def test_at_or_before_the_floor_is_late() -> None:
-    case = run(policy(9), [report("a", 0), report("b", 15)]).case
+    case = run(policy(9), [report("a", 0), report("b", 21)]).case
     assert case.floor == BASE + 10
     outcomes = [apply(policy(9), case, event, BASE).outcome for event in (report("c", 10), report("c", 11))]
     assert outcomes == [LATE, COUNTED]
     assert apply(policy(9), case, retraction("c", 10), BASE).outcome is LATE
 
 
+def test_a_report_after_all_others_slid_out_counts_its_reporter_again() -> None:
+    result = run(policy(2), [report("a", 0), report("a", 30)])
+    assert result.outcomes == [COUNTED, COUNTED]
+    assert result.case.score == 1
+
+
 # Statement 5: block --------------------------------------------------------------------------------
 
 
-def test_the_report_that_reaches_the_threshold_blocks_and_closes_the_round() -> None:
+def test_the_report_that_reaches_the_threshold_blocks_and_drops_the_reporters() -> None:
     history = [report("a", 3, reason="spam"), report("b", 1, reason="nudity"), report("c", 2, reason="spam")]
-    result = run(policy(3), [*history, report("d", 4), retraction("a", 9)])
-    assert result.outcomes == [COUNTED] * 3 + [Outcome.ALREADY_BLOCKED] * 2
+    whole = [*history, report("d", 4)]
+    result = run(policy(3), whole)
+    assert result.outcomes == [COUNTED] * 3 + [Outcome.ALREADY_BLOCKED]
     assert result.decisions == {
         2: Decision(
             image_id=IMAGE,
@@ -169,7 +186,30 @@ def test_the_report_that_reaches_the_threshold_blocks_and_closes_the_round() -> 
             policy=policy(3).hash,
         )
     }
-    assert_closed(result)
+    assert_closed(result, whole)
+
+
+def test_a_report_that_was_taken_back_lends_no_time_to_the_decision() -> None:
+    """Nor does one whose reporter has reported again."""
+    history = [report("a", 1), retraction("a", 2), report("b", 3), report("b", 4), report("c", 5)]
+    history += [retraction("c", 6), report("d", 4)]
+    (decision,) = run(policy(2), history).decisions.values()
+    assert (decision.first_reported_at, decision.last_reported_at) == (BASE + 4, BASE + 5)
+    (decision,) = run(policy(2), [*history[:4], retraction("e", 9), report("d", 8)]).decisions.values()
+    assert (decision.first_reported_at, decision.last_reported_at) == (BASE + 4, BASE + 8)
+
+
+def test_a_retraction_of_a_blocked_image_is_kept_until_the_floor_passes_it() -> None:
+    """So that after a verdict with a short immunity a late copy of the report does not count."""
+    blocked = run(policy(2), [report("a", 1), report("b", 2), retraction("c", 9), report("d", 9)])
+    assert blocked.outcomes[2:] == [Outcome.RETRACTED, Outcome.ALREADY_BLOCKED]
+    again = run(policy(2), [retraction("c", 9), retraction("c", 8), retraction("a", 1)], blocked.case)
+    assert again.outcomes == [DUPLICATE, Outcome.STALE, LATE]
+    assert again.case == blocked.case
+    rule = replace(policy(2), immunity=0)
+    opened = apply(rule, blocked.case, Review(IMAGE, BASE + 5, BASE + 5, Verdict.CLEARED), BASE).case
+    assert apply(rule, opened, report("c", 8), BASE).outcome is Outcome.RETRACTED_BEFORE
+    assert apply(rule, opened, report("d", 8), BASE).outcome is COUNTED
 
 
 def test_revision_and_time_of_decision_grow_though_the_clock_goes_back() -> None:
@@ -183,19 +223,24 @@ def test_revision_and_time_of_decision_grow_though_the_clock_goes_back() -> None
 # Statement 11: configuration -----------------------------------------------------------------------
 
 
-def test_a_lowered_threshold_applies_at_the_next_change_and_never_on_a_plain_duplicate() -> None:
+def test_a_lowered_threshold_applies_at_the_next_counted_report_alone() -> None:
     history = [report("a", 3), report("b", 3), report("c", 3), retraction("d", 4)]
     case = run(policy(9), history).case
     lowered = policy(2)
-    for event in (*history, report("a", 1), report("d", 1), retraction("a", 2), retraction("d", 1)):
+    changes = (report("a", 4), retraction("a", 4), retraction("e", 4))
+    for event in (*history, report("a", 1), report("d", 1), retraction("a", 2), retraction("d", 1), *changes):
         step = apply(lowered, case, event, BASE)
         assert step.decision is None
         assert step.case.state is State.OPEN
-    for change in (report("e", 3), report("a", 4), retraction("a", 4)):
+    for verdict in (Verdict.CLEARED, Verdict.UPHELD):
+        step = apply(replace(lowered, immunity=0), case, Review(IMAGE, BASE + 2, BASE + 2, verdict), BASE)
+        assert (step.decision is None) is (verdict is Verdict.CLEARED)
+    assert apply(lowered, case, Tick(IMAGE), BASE).decision is None
+    for change in (report("e", 3), report("d", 5)):
         step = apply(lowered, case, change, BASE)
         assert step.decision is not None
         assert step.decision.threshold == 2
-    assert apply(lowered, case, retraction("a", 4), BASE).case.state is State.BLOCKED
+        assert step.case.state is State.BLOCKED
 
 
 def test_a_raised_threshold_never_unblocks() -> None:
@@ -205,23 +250,16 @@ def test_a_raised_threshold_never_unblocks() -> None:
     assert step.outcome is Outcome.ALREADY_BLOCKED
 
 
-def test_a_round_longer_than_a_shortened_window_takes_no_more_reports() -> None:
+def test_a_shortened_window_applies_at_the_next_change() -> None:
     wide = run(policy(9), [report("a", 0, reason="spam"), report("b", 5), report("c", 9)]).case
     shorter = policy(9, 3)
-    for late in (report("d", 4), report("d", 9)):
+    for late in (report("d", 4), report("d", 5), retraction("d", 5), retraction("b", 5)):
         assert apply(shorter, wide, late, BASE).outcome is LATE
         assert apply(shorter, wide, late, BASE).case == wide
-    newer = apply(shorter, wide, report("d", 10), BASE)
-    assert newer.outcome is COUNTED
-    assert newer.case == replace(
-        Case(),
-        floor=BASE + 9,
-        first=BASE + 10,
-        last=BASE + 10,
-        score=1,
-        records={"d": Record(BASE + 10, "unspecified", None)},
-    )
-    assert apply(shorter, newer.case, report("c", 9), BASE).outcome is LATE
+    for change in (report("d", 6), retraction("d", 6)):
+        step = apply(shorter, wide, change, BASE)
+        assert set(step.case.records) == {"c", "d"}
+        assert (step.case.floor, step.case.oldest, step.case.reasons) == (BASE + 5, BASE + 6, ())
 
 
 def test_the_hash_names_the_rule() -> None:

@@ -86,7 +86,7 @@ def test_a_part_is_short_and_is_in_the_script(part: str) -> None:
     assert f"\n-- apply/{part}.lua\n" in lua.APPLY.text
 
 
-@pytest.mark.parametrize("part", ["records", "decisions", "reports", "reviews"])
+@pytest.mark.parametrize("part", ["records", "decisions", "evaluation", "reports", "reviews"])
 def test_a_part_has_the_functions_of_the_rule_in_their_order(part: str) -> None:
     module = files("image_moderation.domain").joinpath("rules", f"{part}.py").read_text()
     rule = [node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)]

@@ -7,6 +7,8 @@ from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Verdict
+from image_moderation.domain.rules.decisions import requested
+from image_moderation.domain.rules.records import distinct_groups
 from image_moderation.events.render import decision_id, stamp
 
 time_of = stamp
@@ -31,10 +33,10 @@ def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy,
 
 def withheld_until(case: Case, policy: Policy) -> int | None:
     """Return until when the block waits for a moderator's verdict; None if it doesn't wait."""
-    asked_at = case.shadow_asked_at if policy.shadow else case.asked_at
-    if case.state is State.BLOCKED or not policy.review_grace or not asked_at:
+    review = requested(policy, case)
+    if not case.withheld or not policy.review_grace or review is None:
         return None
-    return asked_at + policy.review_grace if case.score >= policy.block_threshold else None
+    return review.at + policy.review_grace
 
 
 def immune_until(case: Case, now: int) -> int | None:
@@ -52,29 +54,33 @@ def last_action(case: Case) -> Action:
 def _open(image: str, case: Case, policy: Policy, now: int) -> list[str]:
     threshold, lacking = policy.block_threshold, policy.block_threshold - case.score
     so_far = f"{case.score} of {threshold} distinct reporters"
-    lapses = case.first + policy.report_window
     immune = immune_until(case, now)
-    if immune is not None and case.first == 0:
-        lines = [
-            f"{image} is not blocked: a moderator cleared it, and until {stamp(immune)} no report counts."
-        ]
-    elif case.first == 0:
-        lines = [f"{image} is not blocked: it has no standing report."]
+    if case.reported is None:
+        why = "it has no standing report"
+        if immune is not None:
+            why = f"a moderator cleared it, and until {stamp(immune)} no report counts"
+        lines = [f"{image} is not blocked: {why}."]
     elif lacking <= 0:
         lines = _withheld(image, so_far, case, policy, now)
-    elif now > lapses:
-        lines = [
-            f"{image} is not blocked: {so_far} within one window, which ended {stamp(lapses)}.",
-            "A report made after that begins a new round, in which these no longer count.",
-        ]
     else:
-        would = "would block it"
-        if policy.shadow:
-            would = "would block it outside shadow mode"
-        lines = [f"{image} is not blocked: {so_far}, {lacking} more until {stamp(lapses)} {would}."]
-    if case.first:
-        lines.append(f"Its reports range from {stamp(case.first)} to {stamp(case.last)}.")
+        lines = _lacking(image, so_far, case.reported[0] + policy.report_window, case, policy, now)
+    if case.reported:
+        first, last = case.reported
+        lines.append(f"Its reports range from {stamp(first)} to {stamp(last)}.")
     return lines + _remarks(case, now) + _verdict(case) + _review(case, policy) + _shadow(case)
+
+
+def _lacking(image: str, so_far: str, lapses: int, case: Case, policy: Policy, now: int) -> list[str]:
+    """Return how many reporters are lacking. From `lapses` on the oldest report no longer counts."""
+    if now <= lapses:
+        would = "would block it outside shadow mode" if policy.shadow else "would block it"
+        lacking = policy.block_threshold - case.score
+        return [f"{image} is not blocked: {so_far}, {lacking} more until {stamp(lapses)} {would}."]
+    recent = {who: one for who, one in case.records.items() if one.time >= now - policy.report_window}
+    return [
+        f"{image} is not blocked: {so_far} within one window.",
+        f"Together with a report that is made now, {distinct_groups(recent)} of them count.",
+    ]
 
 
 def _withheld(image: str, so_far: str, case: Case, policy: Policy, now: int) -> list[str]:
@@ -85,15 +91,16 @@ def _withheld(image: str, so_far: str, case: Case, policy: Policy, now: int) -> 
     until = withheld_until(case, policy)
     if until is not None and now < until:
         return [f"{but} the block waits for a moderator until {stamp(until)}."]
-    if case.trigger is Trigger.BREAKER and case.asked_at:
+    review = requested(policy, case)
+    if case.withheld and review is not None and review.by_breaker:
         return [
             f"{but} too many images were being blocked, so the breaker held this one back.",
-            "It is blocked at its next counted report, once the hour's limit allows it.",
+            "It is blocked once the hour's limit allows it, without a further report.",
         ]
     if until is not None:
         lines = [f"{but} the block waited for a moderator until {stamp(until)}, and is due."]
     else:
-        lines = [f"{but} the threshold applies from its next change."]
+        lines = [f"{but} the threshold applies from its next counted report."]
     if policy.max_blocks_per_hour:
         most = policy.max_blocks_per_hour
         lines.append(f"The breaker lets {most} automatic blocks an hour pass, and may have held it back.")
@@ -117,12 +124,17 @@ def _remarks(case: Case, now: int) -> list[str]:
 def _verdict(case: Case) -> list[str]:
     if case.verdict is None:
         return []
-    return [f"Newest verdict: {case.verdict} by a moderator at {stamp(case.verdict_time)}."]
+    lines = [f"Newest verdict: {case.verdict} by a moderator at {stamp(case.verdict_time)}."]
+    if case.verdict is Verdict.UPHELD and case.state is State.OPEN:
+        lines.append("It was given in shadow mode, and blocks the image if it is repeated in live mode.")
+    return lines
 
 
 def _review(case: Case, policy: Policy) -> list[str]:
-    if case.asked_at:
-        return [f"A review was asked for at {stamp(case.asked_at)}, and is asked for once a round."]
+    if case.review:
+        rests_on = stamp(case.review.rests_on)
+        again = f"after a verdict, or once the reports up to {rests_on} no longer count"
+        return [f"A review was asked for at {stamp(case.review.at)}. It is asked for again only {again}."]
     if policy.shadow:
         return []
     lines: list[str] = []
@@ -136,10 +148,10 @@ def _review(case: Case, policy: Policy) -> list[str]:
 
 def _shadow(case: Case) -> list[str]:
     lines: list[str] = []
-    if case.shadow_asked_at:
-        lines.append(f"Shadow mode would have asked for a review at {stamp(case.shadow_asked_at)}.")
+    if case.shadow_review:
+        lines.append(f"Shadow mode would have asked for a review at {stamp(case.shadow_review.at)}.")
     if case.shadow_blocked:
-        lines.append("Shadow mode would have blocked it in this round.")
+        lines.append("Shadow mode would have blocked it.")
     return lines
 
 

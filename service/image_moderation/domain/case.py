@@ -23,6 +23,17 @@ class Record(NamedTuple):
         return self.reason is not None
 
 
+class ReviewRequest(NamedTuple):
+    """A request for a moderator's review that no verdict has answered."""
+
+    at: int
+    """When it was first made, by the service's clock."""
+    rests_on: int
+    """The newest report that stood when it was last made. Once the floor has passed it, it is forgotten."""
+    by_breaker: bool = False
+    """Whether the breaker was a reason for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One image's reporters, state and revision. The default is the case of an image without events.
@@ -32,27 +43,36 @@ class Case:
 
     state: State = State.OPEN
     floor: int = 0
-    """A report at or before it never counts."""
-    first: int = 0
-    """Least and greatest time of the round's reports; 0 while there is no round."""
+    """Nothing at or before it counts or is kept. It never falls."""
+    oldest: int = 0
+    """No record is older: a lower bound, so that few reports need to look for one that slides out."""
     last: int = 0
+    """The greatest time of a report, superseded ones too; 0 without one."""
     score: int = 0
+    """Distinct groups among the standing reporters."""
     revision: int = 0
     decided_at: int = 0
     trigger: Trigger | None = None
     """Of the latest decision."""
     verdict: Verdict | None = None
-    """The newest by time."""
+    """The newest by time. `upheld` of an open case was given in shadow mode, and is not applied."""
     verdict_time: int = 0
-    asked_at: int = 0
-    """When a review was requested in this round, by the service's clock; 0 if not."""
-    shadow_asked_at: int = 0
-    """Shadow mode: when a review would have been requested in this round; 0 if not."""
+    withheld: bool = False
+    """The threshold is reached, and grace or the breaker withholds the block."""
+    review: ReviewRequest | None = None
+    shadow_review: ReviewRequest | None = None
+    """What shadow mode would have requested."""
     shadow_blocked: bool = False
-    """Shadow mode: the image would have been blocked in this round."""
+    """Shadow mode: the image would have been blocked, and no verdict has cleared it since."""
     reasons: tuple[str, ...] = ()
-    """The reasons named in this round, in order of arrival."""
+    """The reasons that records may name, in order of arrival."""
     records: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> tuple[int, int] | None:
+        """The least and the greatest time of the reports that count; None if none does."""
+        times = [record.time for record in self.records.values() if record.stands]
+        return (min(times), max(times)) if times else None
 
     def name_reason(self, reason: str) -> tuple[str, tuple[str, ...]]:
         """Return `(the reason to record, the table with it named)`."""

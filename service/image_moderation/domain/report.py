@@ -40,7 +40,7 @@ class Verdict(StrEnum):
 
 
 class Review(NamedTuple):
-    """A moderator's verdict on one image, which closes its case's current round."""
+    """A moderator's verdict on one image, which answers what was reported so far."""
 
     image_id: str
     time: int
@@ -71,7 +71,7 @@ class Outcome(StrEnum):
     """The score stayed: this reporter, or this reporter's group, counts already."""
     ALREADY_BLOCKED = "already_blocked"
     LATE = "late"
-    """At or before the case's floor, or older than the current round can reach."""
+    """At or before the floor: older than the window, or than what a block or a verdict has closed."""
     RETRACTED = "retracted"
     """A retraction now stands."""
     RETRACTED_BEFORE = "retracted_before"
@@ -79,7 +79,7 @@ class Outcome(StrEnum):
     STALE = "stale"
     """A retraction or a review older than the one that stands."""
     HELD = "held"
-    """The case is full; only a case whose block is withheld can be."""
+    """Only where a block is withheld: the case is full, or the report would make others slide out."""
     UPHELD = "upheld"
     CLEARED = "cleared"
     TICKED = "ticked"

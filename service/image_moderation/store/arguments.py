@@ -22,8 +22,8 @@ class ApplyArguments(NamedTuple):
     """0 without one."""
     review_grace: int
     """0 without one."""
-    asks_reviews: bool
-    """Whether any option can request a review. Then there are the keys of withheld blocks and of reviews."""
+    waiting_sets: bool
+    """Whether the keys of withheld blocks and of reviews are given: an option needs them, or ticks do."""
     shadow: bool
     blocks_left: int | None
     """Automatic blocks that the breaker still lets pass; None without a breaker."""

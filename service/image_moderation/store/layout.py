@@ -2,32 +2,35 @@
 
 All integers are little-endian and unsigned; times are milliseconds.
 
-    head       flags 1, floor 6, first 6, last 6, score 2
-    extension  revision 4, decided_at 6, verdict_time 6, asked_at 6, shadow_asked_at 6, marks 1, trigger 1
-                                                 only with flag EXTENDED
+    head       flags 1, floor 6, oldest 6, last 6, score 2
+    decided    revision 4, decided_at 6, verdict_time 6, verdict 1, trigger 1      only with flag DECIDED
+    waiting    review: at 6, rests_on 6; shadow_review: the same; marks 1          only with flag WAITING
     reasons    length 1, then NUL text NUL text NUL …; a reason's code is the position of the NUL before it
     records    digest 8, time 6, reason code 1, and with flag GROUPED: group digest 8 (zeros: none)
 
-Reason codes besides positions: 0 `unspecified`, 255 `other`, 254 a retraction. Marks: 1 or 2 the verdict,
-upheld or cleared; 4 shadow mode would have blocked. Verdicts and triggers are numbered from 1 as VERDICTS and
-TRIGGERS list them; 0 is none.
+Reason codes besides positions: 0 `unspecified`, 255 `other`, 254 a retraction. Verdicts and triggers are
+numbered from 1 as VERDICTS and TRIGGERS list them; 0 is none. A review whose `at` is 0 is none.
 """
 
-from image_moderation.domain.case import REASON_TABLE_BYTES, Case, Record
+from image_moderation.domain.case import REASON_TABLE_BYTES, Case, Record, ReviewRequest
 from image_moderation.domain.decision import State, Trigger
 from image_moderation.domain.report import OTHER, UNSPECIFIED, Verdict
+from image_moderation.domain.rules.evaluation import BREAKER_RETRY
 from image_moderation.store.formats import Constant, Format, to_int
 
 HEAD = Format("BI6I6I6I2")
-EXTENSION = Format("I4I6I6I6I6BB")
+DECIDED_PART = Format("I4I6I6BB")
+WAITING_PART = Format("I6I6I6I6B")
 RECORD = Format("c8I6B")
 STANDING = Format("I6B")
 """The part of a record after the digest: its time and its reason code."""
 DIGEST_BYTES = 8
 NO_GROUP = bytes(DIGEST_BYTES)
 
-EXTENDED, BLOCKED, GROUPED = 1, 2, 4
-SHADOW_BLOCKED = 4
+DECIDED, BLOCKED, GROUPED, WAITING = 1, 2, 4, 8
+"""The flags."""
+WITHHELD, SHADOW_BLOCKED, BY_BREAKER, SHADOW_BY_BREAKER = 1, 2, 4, 8
+"""The marks. `…BY_BREAKER` is of the review, and of shadow mode's."""
 UNSPECIFIED_CODE, TOMBSTONE, OTHER_CODE = 0, 254, 255
 VERDICTS = (Verdict.UPHELD, Verdict.CLEARED)
 """In the order of their codes, which never changes."""
@@ -43,8 +46,10 @@ TRIGGERS = (
 CONSTANTS: dict[str, Constant] = {
     "HEAD": HEAD.lua,
     "HEAD_BYTES": HEAD.size,
-    "EXTENSION": EXTENSION.lua,
-    "EXTENSION_BYTES": EXTENSION.size,
+    "DECIDED_PART": DECIDED_PART.lua,
+    "DECIDED_PART_BYTES": DECIDED_PART.size,
+    "WAITING_PART": WAITING_PART.lua,
+    "WAITING_PART_BYTES": WAITING_PART.size,
     "RECORD": RECORD.lua,
     "RECORD_BYTES": RECORD.size,
     "GROUPED_RECORD_BYTES": RECORD.size + DIGEST_BYTES,
@@ -53,16 +58,21 @@ CONSTANTS: dict[str, Constant] = {
     "REASON_AT": RECORD.size - 1,
     "GROUP_AT": RECORD.size,
     "NO_GROUP": NO_GROUP,
-    "EXTENDED": EXTENDED,
+    "DECIDED": DECIDED,
     "BLOCKED": BLOCKED,
     "GROUPED": GROUPED,
+    "WAITING": WAITING,
+    "WITHHELD": WITHHELD,
     "SHADOW_BLOCKED": SHADOW_BLOCKED,
+    "BY_BREAKER": BY_BREAKER,
+    "SHADOW_BY_BREAKER": SHADOW_BY_BREAKER,
     "UNSPECIFIED": UNSPECIFIED,
     "UNSPECIFIED_CODE": UNSPECIFIED_CODE,
     "OTHER": OTHER,
     "OTHER_CODE": OTHER_CODE,
     "TOMBSTONE": TOMBSTONE,
     "REASON_TABLE_BYTES": REASON_TABLE_BYTES,
+    "BREAKER_RETRY": BREAKER_RETRY,
     "VERDICT_UPHELD": VERDICTS.index(Verdict.UPHELD) + 1,
     "VERDICT_CLEARED": VERDICTS.index(Verdict.CLEARED) + 1,
     "TRIGGERS": {str(trigger): code for code, trigger in enumerate(TRIGGERS, 1)},
@@ -78,22 +88,23 @@ def decode(value: bytes | None) -> Case:
     """
     if value is None:
         return Case()
-    flags, floor, first, last, score = HEAD.python.unpack_from(value)
+    flags, floor, oldest, last, score = HEAD.python.unpack_from(value)
     at = HEAD.size
-    revision, marks, trigger = 0, 0, 0
-    decided_at = verdict_time = asked_at = shadow_asked_at = b""
-    if flags & EXTENDED:
-        revision, decided_at, verdict_time, asked_at, shadow_asked_at, marks, trigger = (
-            EXTENSION.python.unpack_from(value, at)
-        )
-        at += EXTENSION.size
+    revision, decided_at, verdict_time, verdict, trigger = 0, b"", b"", 0, 0
+    review_at = rests_on = shadow_at = shadow_rests_on = b""
+    marks = 0
+    if flags & DECIDED:
+        revision, decided_at, verdict_time, verdict, trigger = DECIDED_PART.python.unpack_from(value, at)
+        at += DECIDED_PART.size
+    if flags & WAITING:
+        review_at, rests_on, shadow_at, shadow_rests_on, marks = WAITING_PART.python.unpack_from(value, at)
+        at += WAITING_PART.size
     table = value[at + 1 : at + 1 + value[at]]
     at += 1 + len(table)
-    verdict = marks % SHADOW_BLOCKED
     return Case(
         state=State.BLOCKED if flags & BLOCKED else State.OPEN,
         floor=to_int(floor),
-        first=to_int(first),
+        oldest=to_int(oldest),
         last=to_int(last),
         score=score,
         revision=revision,
@@ -101,12 +112,17 @@ def decode(value: bytes | None) -> Case:
         trigger=TRIGGERS[trigger - 1] if trigger else None,
         verdict=VERDICTS[verdict - 1] if verdict else None,
         verdict_time=to_int(verdict_time),
-        asked_at=to_int(asked_at),
-        shadow_asked_at=to_int(shadow_asked_at),
+        withheld=bool(marks & WITHHELD),
+        review=_review(review_at, rests_on, by_breaker=bool(marks & BY_BREAKER)),
+        shadow_review=_review(shadow_at, shadow_rests_on, by_breaker=bool(marks & SHADOW_BY_BREAKER)),
         shadow_blocked=bool(marks & SHADOW_BLOCKED),
         reasons=tuple(text.decode() for text in table.split(b"\0") if text),
         records=_records(value[at:], table, grouped=bool(flags & GROUPED)),
     )
+
+
+def _review(at: bytes, rests_on: bytes, *, by_breaker: bool) -> ReviewRequest | None:
+    return ReviewRequest(to_int(at), to_int(rests_on), by_breaker) if to_int(at) else None
 
 
 def _records(raw: bytes, table: bytes, *, grouped: bool) -> dict[str, Record]:

@@ -49,7 +49,7 @@ class Script(Generic[A]):
 APPLY = Script(
     "apply",
     ApplyArguments,
-    parts=("header", "case", "records", "decisions", "reports", "reviews", "batch"),
+    parts=("header", "case", "records", "decisions", "evaluation", "reports", "reviews", "batch"),
     constants=layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS,
 )
 CLAIM_DUE = Script("claim_due", ClaimDueArguments)

@@ -34,7 +34,7 @@ _KIND_OF_VERDICT = {Verdict.UPHELD: UPHELD, Verdict.CLEARED: CLEARED}
 class Call:
     """The part of one batch that goes into one script call."""
 
-    __slots__ = ("cases", "events", "numbers", "partitions", "reasons", "traces")
+    __slots__ = ("cases", "events", "numbers", "partitions", "reasons", "ticks", "traces")
 
     def __init__(self) -> None:
         self.partitions: dict[int, int] = {}
@@ -44,6 +44,8 @@ class Call:
         self.events: list[bytes] = []
         self.numbers: list[int] = []
         """The place of each event in the batch, from 0."""
+        self.ticks = False
+        """Whether any of the events is a tick."""
         self.traces: dict[int, str] = {}
         """The traceparent of those events that have one, by their place in the call, from 0."""
 
@@ -88,6 +90,7 @@ def pack(
             kind, time = _KIND_OF_VERDICT[event.verdict], event.time.to_bytes(6, "little")
             record = packed(case, outbox, kind, time, NO_GROUP, NO_GROUP, 0)
         else:
+            call.ticks = True
             record = packed(case, outbox, TICK, bytes(6), NO_GROUP, NO_GROUP, 0)
         call.events.append(record)
         call.numbers.append(number)

@@ -128,8 +128,9 @@ class RedisStore:
     ) -> list[Command]:
         policy = self._policy
         open_until = now + policy.report_window + LATE_DELIVERY
-        decided_until = max(open_until, now + policy.immunity + LATE_DELIVERY, now + self._lifetimes.decided)
-        sets = (self._keys.outboxes, self._keys.due, self._keys.reviews)[: 3 if policy.asks_reviews else 1]
+        longest = max(policy.report_window, policy.immunity, policy.review_grace) + LATE_DELIVERY
+        decided_until = now + max(longest, self._lifetimes.decided)
+        sets = (self._keys.outboxes, self._keys.due, self._keys.reviews)
         arguments = partial(
             ApplyArguments,
             now=now,
@@ -139,7 +140,6 @@ class RedisStore:
             immunity=policy.immunity,
             review_threshold=policy.review_threshold,
             review_grace=policy.review_grace,
-            asks_reviews=policy.asks_reviews,
             shadow=policy.shadow,
             blocks_left=blocks_left,
             policy_hash=self._policy_hash,
@@ -149,18 +149,22 @@ class RedisStore:
             retried=retried,
             key_prefix=len(self._keys.case_prefixes[0]),
         )
-        return [
-            lua.APPLY.command(
-                (*[keys[partition] for keys in sets for partition in call.partitions], *call.cases),
+        commands: list[Command] = []
+        for call in calls:
+            waiting_sets = policy.asks_reviews or call.ticks
+            given = sets if waiting_sets else sets[:1]
+            command = lua.APPLY.command(
+                (*[keys[partition] for keys in given for partition in call.partitions], *call.cases),
                 arguments(
+                    waiting_sets=waiting_sets,
                     outboxes=len(call.partitions),
                     events=b"".join(call.events),
                     traces=call.packed_traces(),
                     reasons=tuple(call.reasons),
                 ),
             )
-            for call in calls
-        ]
+            commands.append(command)
+        return commands
 
     async def claim_withheld_blocks(self, limit: int = 100) -> Sequence[Tick]:
         """Return the images whose withheld block is due, and leave each to this caller for one lease.
@@ -168,8 +172,6 @@ class RedisStore:
         Raises:
             StoreUnavailable: nothing is lost; what was taken is due again later.
         """
-        if not self._policy.review_grace:
-            return ()
         now = self._clock()
         arguments = ClaimDueArguments(now=now, next_try=now + self._lifetimes.lease, limit=limit)
         commands = [lua.CLAIM_DUE.command((due,), arguments) for due in self._keys.due]

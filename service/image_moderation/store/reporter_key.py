@@ -17,7 +17,7 @@ _GENERATED, _FINGERPRINT = b"key:", b"fingerprint:"
 _UNSET = "MODERATION_REPORTER_KEY: is not set, and the store {found}; takes the key it was written with"
 _WITH_ANOTHER = (
     "MODERATION_REPORTER_KEY: is not the key that this store's reporters were digested with; "
-    "takes that key (to change it, remove the record {record}; open rounds then take people for new ones)"
+    "takes that key (to change it, remove the record {record}; open cases then take people for new ones)"
 )
 
 

@@ -58,12 +58,12 @@ async def test_a_case_can_be_read(store: Store) -> None:
         [report("user-1", 3, reason="spam"), retraction("user-2", 9), report("user-3", 1, image="b")]
     )
     case, waiting = await store.case("img-42")
-    assert (case.state, case.first, case.last, case.score, case.floor) == (
+    assert (case.state, case.oldest, case.last, case.score, case.floor) == (
         State.OPEN,
         BASE + 3,
         BASE + 3,
         1,
-        0,
+        BASE + 2 - WINDOW,
     )
     assert [tuple(record) for record in case.records.values()] == [
         (BASE + 3, "spam", None),
@@ -73,7 +73,12 @@ async def test_a_case_can_be_read(store: Store) -> None:
     await store.apply([report("user-2", 10)])
     case, waiting = await store.case("img-42")
     assert case == Case(
-        state=State.BLOCKED, floor=BASE + 10, revision=1, decided_at=BASE, trigger=Trigger.THRESHOLD
+        state=State.BLOCKED,
+        floor=BASE + 10,
+        last=BASE + 10,
+        revision=1,
+        decided_at=BASE,
+        trigger=Trigger.THRESHOLD,
     )
     assert [(one.image_id, one.revision) for one in waiting] == [("img-42", 1)]
     assert (await store.case("b"))[1] == []

@@ -78,11 +78,13 @@ def test_inspect_says_what_is_lacking_and_names_nobody(cli: Call, redis_url: str
     assert facts["retractions"] == 1
 
 
-def test_inspect_says_that_the_round_is_over(cli: Call, redis_url: str) -> None:
-    asyncio.run(apply(redis_url, report_by("user-1", time=clock() - 31 * 86_400_000)))
+def test_inspect_says_what_has_slid_out_of_the_window(cli: Call, redis_url: str) -> None:
+    ages = {"user-1": 31, "user-2": 31, "user-3": 2}
+    reports = [report_by(who, time=clock() - days * DAY) for who, days in ages.items()]
+    asyncio.run(apply(redis_url, *reports, threshold="4"))
     out = cli("inspect", "img-42").out
-    assert "1 of 5 distinct reporters within one window, which ended " in out
-    assert "begins a new round" in out
+    assert "3 of 5 distinct reporters within one window." in out
+    assert "Together with a report that is made now, 1 of them count." in out
 
 
 def test_inspect_says_whether_the_decision_has_been_published(cli: Call, redis_url: str) -> None:

@@ -6,11 +6,12 @@ is right.
 """
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import State
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Outcome, Review, Tick
-from image_moderation.domain.rules.decisions import Moment, Step, evaluate
-from image_moderation.domain.rules.reports import apply_report
+from image_moderation.domain.rules.decisions import Moment, Step
+from image_moderation.domain.rules.evaluation import evaluate
+from image_moderation.domain.rules.records import slide, window_start
+from image_moderation.domain.rules.reports import apply_report, still_waiting
 from image_moderation.domain.rules.reviews import apply_review
 
 
@@ -23,8 +24,9 @@ def apply(policy: Policy, case: Case, event: Event, now: int, blocks_left: int |
     moment = Moment(policy, event.image_id, now, blocks_left, event.traceparent)
     if isinstance(event, Review):
         return apply_review(moment, case, event)
-    if case.state is State.BLOCKED:
-        return Step(case, Outcome.TICKED if isinstance(event, Tick) else Outcome.ALREADY_BLOCKED)
     if isinstance(event, Tick):
-        return evaluate(moment, case, Outcome.TICKED)
+        if not case.withheld:
+            return Step(case, Outcome.TICKED)
+        settled = slide(case, window_start(policy, case, case.last))  # where the window was shortened
+        return evaluate(moment, still_waiting(policy, settled), Outcome.TICKED)
     return apply_report(moment, case, event)

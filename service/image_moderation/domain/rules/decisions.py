@@ -1,13 +1,13 @@
-"""Decisions: whether a changed case calls for one, and how it is taken."""
+"""Decisions: how each is taken, and what it does to the case."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from image_moderation.domain.case import Case
+from image_moderation.domain.case import Case, ReviewRequest
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
-from image_moderation.domain.rules.records import end_round
+from image_moderation.domain.rules.records import slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,17 @@ class Moment:
     """Automatic blocks that the breaker still lets pass; None without a breaker."""
     traceparent: str | None
 
+    def decides_at(self, case: Case) -> int:
+        """When a decision about the case is taken now; later than the one before, whatever the clock says."""
+        return max(self.now, case.decided_at + 1)
+
 
 def decide(moment: Moment, case: Case, outcome: Outcome, action: Action, trigger: Trigger) -> Step:
-    """Take a decision: number it, freeze the facts, and move the case's state on."""
+    """Take a decision: freeze the facts and number it. Its caller moves the case's state on."""
     policy = moment.policy
     shadow = policy.shadow and action is not Action.UNBLOCK
-    decided_at = max(moment.now, case.decided_at + 1)
+    decided_at = moment.decides_at(case)
+    first, last = case.reported or (None, None)
     decision = Decision(
         image_id=moment.image_id,
         action=action,
@@ -51,54 +56,51 @@ def decide(moment: Moment, case: Case, outcome: Outcome, action: Action, trigger
         distinct_reporters=case.score,
         threshold=policy.block_threshold,
         reasons=dict(Counter(record.reason for record in case.records.values() if record.reason is not None)),
-        first_reported_at=case.first or None,
-        last_reported_at=case.last or None,
+        first_reported_at=first,
+        last_reported_at=last,
         policy=policy.hash,
         traceparent=moment.traceparent,
     )
-    if shadow and action is Action.BLOCK:
-        return Step(replace(case, shadow_blocked=True), outcome, decision, shadow=True)
-    if shadow:
-        return Step(replace(case, shadow_asked_at=decided_at), outcome, decision, shadow=True)
-    case = replace(case, revision=decision.revision, decided_at=decided_at, trigger=trigger)
-    if action is Action.REQUEST_REVIEW:
-        return Step(replace(case, asked_at=decided_at), outcome, decision)
-    # A block closes the round: its reporters are dropped, and none of its reports counts again. A blocked
-    # case, which is what an unblocking finds, has none.
-    closed = replace(end_round(case, max(case.floor, case.last)), records={}, state=decision.state)
-    return Step(closed, outcome, decision)
+    if not shadow:
+        case = replace(case, revision=decision.revision, decided_at=decided_at, trigger=trigger)
+    return Step(case, outcome, decision, shadow)
+
+
+def block(moment: Moment, case: Case, outcome: Outcome, trigger: Trigger) -> Step:
+    """Block the image. None of its reports counts again; retractions that are newer than these stay."""
+    step = decide(moment, case, outcome, Action.BLOCK, trigger)
+    if step.shadow:
+        return replace(step, case=replace(step.case, shadow_blocked=True, withheld=False))
+    closed = slide(step.case, step.case.last)
+    return replace(
+        step,
+        case=replace(
+            closed,
+            state=State.BLOCKED,
+            review=None,
+            shadow_review=None,
+            shadow_blocked=False,
+            withheld=False,
+        ),
+    )
+
+
+def requested(policy: Policy, case: Case) -> ReviewRequest | None:
+    """Return the unanswered request for a review, of shadow mode or of live mode."""
+    return case.shadow_review if policy.shadow else case.review
 
 
 def ask(moment: Moment, case: Case, outcome: Outcome, trigger: Trigger) -> Step:
-    """Request a review, once a round; if the block only waits for it, say until when."""
+    """Request a review."""
     step = decide(moment, case, outcome, Action.REQUEST_REVIEW, trigger)
-    policy = moment.policy
-    if not policy.review_grace or case.score < policy.block_threshold:
-        return step
-    asked_at = step.case.shadow_asked_at if policy.shadow else step.case.asked_at
-    return replace(step, due=asked_at + policy.review_grace)
+    earlier, (_, newest) = requested(moment.policy, case), case.reported or (0, 0)
+    at = earlier.at if earlier else moment.decides_at(case)
+    review = ReviewRequest(at, newest, by_breaker=trigger is Trigger.BREAKER)
+    if step.shadow:
+        return replace(step, case=replace(step.case, shadow_review=review))
+    return replace(step, case=replace(step.case, review=review))
 
 
-def evaluate(moment: Moment, case: Case, outcome: Outcome, *, urgent: bool = False) -> Step:
-    """Decide what the changed case calls for: nothing, a review, a block, or a block that waits."""
-    policy = moment.policy
-    asked_at = case.shadow_asked_at if policy.shadow else case.asked_at
-    if policy.shadow and case.shadow_blocked:
-        return Step(case, outcome)
-    if case.score < policy.block_threshold:
-        if asked_at:
-            return Step(case, outcome)
-        if urgent:
-            return ask(moment, case, outcome, Trigger.URGENT_REASON)
-        if policy.review_threshold and case.score >= policy.review_threshold:
-            return ask(moment, case, outcome, Trigger.REVIEW_THRESHOLD)
-        return Step(case, outcome)
-    if policy.review_grace:
-        if not asked_at:
-            trigger = Trigger.URGENT_REASON if urgent else Trigger.REVIEW_THRESHOLD
-            return ask(moment, case, outcome, trigger)
-        if moment.now < asked_at + policy.review_grace:
-            return Step(case, outcome, due=asked_at + policy.review_grace)
-    if moment.blocks_left is not None and moment.blocks_left <= 0:
-        return Step(case, outcome) if asked_at else ask(moment, case, outcome, Trigger.BREAKER)
-    return decide(moment, case, outcome, Action.BLOCK, Trigger.THRESHOLD)
+def withhold(step: Step, due: int) -> Step:
+    """Withhold the block of a step's case until `due`, when a tick evaluates it again."""
+    return replace(step, case=replace(step.case, withheld=True), due=due)

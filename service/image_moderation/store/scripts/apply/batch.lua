@@ -4,7 +4,7 @@ for n = 1, #events / EVENT_BYTES do
   local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
   local case = cases[i]
   local is_report = kind == KIND_REPORT or kind == KIND_RETRACTION or kind == KIND_URGENT_REPORT
-  if is_report and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
+  if is_report and kind ~= KIND_RETRACTION and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
     outcomes[n] = ALREADY_BLOCKED  -- without loading it
   else
     event, outbox, image = n, box, sub(KEYS[before_cases + i], key_prefix + 1)
@@ -16,8 +16,12 @@ for n = 1, #events / EVENT_BYTES do
     elseif kind == KIND_CLEARED then
       outcomes[n] = apply_review(VERDICT_CLEARED, time)
     elseif kind == KIND_TICK then
-      if asks_reviews then redis.call("ZREM", KEYS[outboxes + outbox], image) end
-      if not blocked then evaluate(false) end
+      redis.call("ZREM", KEYS[outboxes + outbox], image)
+      if withheld then
+        slide(window_start(last))
+        still_waiting()
+        evaluate(false)
+      end
       outcomes[n] = TICKED
     end
     if dirty then cases[i], changed[i] = dump(), true end
@@ -25,7 +29,8 @@ for n = 1, #events / EVENT_BYTES do
 end
 
 for i in pairs(changed) do
-  local expires = byte(cases[i], 1) % (2 * EXTENDED) >= EXTENDED and decided_until or open_until
+  local flags = byte(cases[i], 1)
+  local expires = (flags >= WAITING or flags % (2 * DECIDED) >= DECIDED) and decided_until or open_until
   redis.call("SET", KEYS[before_cases + i], cases[i], "PXAT", expires)
 end
 

@@ -1,4 +1,4 @@
--- Decisions: whether a changed case calls for one, and how it is taken.
+-- Decisions: how each is taken, and what it does to the case.
 
 local function trace()
   local found = traces ~= "" and sub(traces, (event - 1) * TRACE_BYTES + 1, event * TRACE_BYTES)
@@ -10,78 +10,74 @@ local function remember(set, at)
   redis.call("PEXPIREAT", KEYS[set], decided_until)
 end
 
--- Withholds the block until then.
-local function wait_until(due) remember(outboxes + outbox, due) end
-
+-- Returns the standing reporters by reason, and the least and the greatest time of their reports.
 local function count_reasons()
-  local counts = {}
+  local counts, first, newest = {}, nil, nil
   for at = 1, #records, size do
-    local code = byte(records, at + REASON_AT)
+    local time, code = unpack_from(STANDING, records, at + STANDING_AT)
     if code ~= TOMBSTONE then
-      local reason = reason_of(code)
+      local reason = reason_of(code, reasons)
       counts[reason] = (counts[reason] or 0) + 1
+      if not first or time < first then first = time end
+      if not newest or time > newest then newest = time end
     end
   end
-  return counts
+  return counts, first, newest
 end
 
+-- Returns when the decision was taken, and the newest report that it rests on.
 local function decide(action, cause)
   local in_shadow = shadow and action ~= "unblock"
-  local at = max(now, decided_at + 1)
+  local at, counts, first, newest = max(now, decided_at + 1), count_reasons()
   local decision = cjson.encode({
     image_id = image, action = action, state = action == "block" and "blocked" or "open",
     revision = revision + (in_shadow and 0 or 1), decided_at = at,
     trigger = cause, automated = cause ~= "moderator", distinct_reporters = score, threshold = block_threshold,
-    reasons = count_reasons(),
-    first_reported_at = first > 0 and first or nil, last_reported_at = last > 0 and last or nil,
+    reasons = counts, first_reported_at = first, last_reported_at = newest,
     policy = policy_hash, traceparent = trace(),
   })
   reply[#reply + 1] = in_shadow and -event or event
   reply[#reply + 1] = decision
-  dirty, extended = true, true
-  if in_shadow then
-    if action == "block" then shadow_blocked = true else shadow_asked_at = at end
+  dirty = true
+  if not in_shadow then
+    redis.call("ZADD", KEYS[outbox], sweep_at, decision)
+    decided_now[decision] = true
+    revision, decided_at, trigger = revision + 1, at, TRIGGERS[cause]
+  end
+  return at, newest
+end
+
+local function block(cause)
+  decide("block", cause)
+  withheld = false
+  if shadow then
+    shadow_blocked = true
     return
   end
-  redis.call("ZADD", KEYS[outbox], sweep_at, decision)
-  decided_now[decision] = true
-  revision, decided_at, trigger = revision + 1, at, TRIGGERS[cause]
-  if action == "request_review" then
-    asked_at = at
-    remember(2 * outboxes + outbox, at)
-  else
-    records, blocked = "", action == "block"
-    end_round(max(floor, last))
-  end
+  slide(last)
+  forget_review()
+  blocked, shadow_at, shadow_blocked = true, 0, false
+end
+
+-- Returns when a review was requested, 0 if it was not, and whether the breaker was a reason for it.
+local function requested()
+  if shadow then return shadow_at, shadow_at > 0 and shadow_by_breaker end
+  return review_at, review_at > 0 and by_breaker
 end
 
 local function ask(cause)
-  decide("request_review", cause)
-  if review_grace > 0 and score >= block_threshold then
-    wait_until((shadow and shadow_asked_at or asked_at) + review_grace)
+  local at, newest = decide("request_review", cause)
+  if shadow then
+    if shadow_at == 0 then shadow_at = at end
+    shadow_rests_on, shadow_by_breaker = newest, cause == "breaker"
+  else
+    if review_at == 0 then review_at = at end
+    rests_on, by_breaker = newest, cause == "breaker"
+    remember(2 * outboxes + outbox, review_at)
   end
 end
 
-local function evaluate(urgent)
-  if score < block_threshold and not urgent and review_threshold == 0 then return end
-  local asked = shadow and shadow_asked_at or asked_at
-  if shadow and shadow_blocked then return end
-  if score < block_threshold then
-    if asked > 0 then return end
-    if urgent then return ask("urgent_reason") end
-    if review_threshold > 0 and score >= review_threshold then ask("review_threshold") end
-    return
-  end
-  if review_grace > 0 then
-    if asked == 0 then return ask(urgent and "urgent_reason" or "review_threshold") end
-    if now < asked + review_grace then return wait_until(asked + review_grace) end
-  end
-  if blocks_left then
-    if blocks_left <= 0 then
-      if asked == 0 then ask("breaker") end
-      return
-    end
-    if not shadow then blocks_left = blocks_left - 1 end
-  end
-  decide("block", "threshold")
+local function withhold(due)
+  if not withheld then withheld, dirty = true, true end
+  remember(outboxes + outbox, due)
 end

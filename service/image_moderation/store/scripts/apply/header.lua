@@ -2,17 +2,17 @@
 -- server, those of one partition at a time on a Cluster. Applying an event again changes nothing.
 --
 -- `domain/rules` states the rule plainly, in modules and functions of the same names in the same order.
--- `store/lua.py` joins the parts of this folder (header, case, records, decisions, reports, reviews, batch), and
+-- `store/lua.py` joins the parts of this folder (header, case, records, decisions, evaluation, reports, reviews, batch), and
 -- before them declares every constant, which are in capitals, and each argument as a local.
 --
 -- KEYS[1..o]  the outboxes of the call's partitions (ZSET: frozen decision -> when to try to publish it next)
--- KEYS[..3o]  with `asks_reviews` only: the partitions' withheld blocks (ZSET: image -> when to look again),
+-- KEYS[..3o]  with `waiting_sets` only: the partitions' withheld blocks (ZSET: image -> when to look again),
 --             then their unanswered reviews (ZSET: image -> when it was requested)
 -- KEYS[..]    the cases, each once; store/layout.py describes the packed layout
 --
 -- ARGV, the fields of ApplyArguments in store/arguments.py, which describes them; times in milliseconds:
 --   now, block_threshold, report_window, most_records, immunity
---   review_threshold, review_grace, asks_reviews, shadow    0 or false where the option is off
+--   review_threshold, review_grace, waiting_sets, shadow    0 or false where the option is off
 --   blocks_left                                             nil without a breaker
 --   policy_hash
 --   open_until, decided_until, sweep_at                     text: only passed on to commands
@@ -35,7 +35,7 @@ local pack, unpack_from = struct.pack, struct.unpack
 local max = math.max
 
 local UNSETTLED_AT_MOST = 1000
-local before_cases = asks_reviews and 3 * outboxes or outboxes
+local before_cases = waiting_sets and 3 * outboxes or outboxes
 
 local cases = redis.call("MGET", unpack(KEYS, before_cases + 1))
 local changed, decided_now = {}, {}

@@ -1,43 +1,57 @@
--- Reports and retractions: which of a reporter's events stands, whether it fits the round, and its record.
+-- Reports and retractions: which of a reporter's events stands, whether it fits the window, and its record.
 
 local function replaces(retracted, time, standing_time, stands)
   if time ~= standing_time then return time > standing_time end
   return retracted and stands
 end
 
--- Makes the round hold `time`. Returns false if `time` is too old for it, else true, and whether that ended
--- a round, so that records have moved.
-local function fit(time)
-  if first == 0 then
-    first, last, dirty = time, time, true
-  elseif time > last and time > first + report_window then
-    end_round(max(first + report_window, last))
-    first, last = time, time
-    return true, true
-  else
-    local new_first, new_last = time < first and time or first, time > last and time or last
-    if new_last - new_first > report_window then return false end
-    if new_first ~= first or new_last ~= last then first, last, dirty = new_first, new_last, true end
+local function costs_a_reporter(own, before, after)
+  if after < oldest or after <= before then return false end
+  for at = 1, #records, size do
+    local time, code = unpack_from(STANDING, records, at + STANDING_AT)
+    if code ~= TOMBSTONE and time > before and time <= after and at ~= own then return true end
   end
-  return true, false
+  return false
 end
 
-local function superseded(retracted, time, standing_time, stands)
+local function still_waiting()
+  if withheld and score < block_threshold then withheld, dirty = false, true end
+end
+
+local function reach(time)
+  if time > last then last, dirty = time, true end
+end
+
+local function superseded(retracted, time, standing_time, stands, new_floor)
   if retracted then return time == standing_time and DUPLICATE or STALE end
-  fit(time)
+  reach(time)
+  slide(new_floor)
+  still_waiting()
   return stands and DUPLICATE or RETRACTED_BEFORE
+end
+
+-- Returns the records, each with room for a group.
+local function with_groups()
+  local wider = {}
+  for at = 1, #records, RECORD_BYTES do
+    wider[#wider + 1] = sub(records, at, at + RECORD_BYTES - 1) .. NO_GROUP
+  end
+  return table.concat(wider)
 end
 
 -- `at` is where the reporter's record begins, nil for a new one; `stands` whether it counts.
 local function enter(at, stands, kind, time, digest, group, reason)
   local kept = with_room(at)
   if not kept then return HELD end
+  if kept == "" or time < oldest then oldest = time end
   records, dirty = kept, true
   if group ~= NO_GROUP and not grouped then
     records, grouped, size = with_groups(), true, GROUPED_RECORD_BYTES
     at = at and (at - 1) / RECORD_BYTES * GROUPED_RECORD_BYTES + 1
   end
-  local retracted = kind == KIND_RETRACTION
+  local retracted, before = kind == KIND_RETRACTION, score
+  if stands and not counts_without(group_of(at), at) then score = score - 1 end
+  if not retracted and not counts_without(group, at) then score = score + 1 end
   local record = pack(RECORD, digest, time, retracted and TOMBSTONE or name_reason(reason))
   if grouped then record = record .. group end
   if at then
@@ -45,31 +59,34 @@ local function enter(at, stands, kind, time, digest, group, reason)
   else
     records = records .. record
   end
-  local before = score
-  if grouped or (retracted and stands) then
-    score = distinct_groups()
-  elseif not retracted and not stands then
-    score = score + 1
+  still_waiting()
+  if retracted then return RETRACTED end
+  local urgent = kind == KIND_URGENT_REPORT
+  if score > before then
+    evaluate(urgent)
+    return COUNTED
   end
-  local outcome = retracted and RETRACTED or score > before and COUNTED or DUPLICATE
-  evaluate(kind == KIND_URGENT_REPORT)
-  return outcome
+  if urgent and requested() == 0 and not (shadow and shadow_blocked) then ask("urgent_reason") end
+  return DUPLICATE
 end
 
 local function apply_report(kind, time, digest, group, reason)
-  if time <= floor then return LATE end
-  local retracted, at, stands = kind == KIND_RETRACTION, position(digest), false
+  local retracted, before = kind == KIND_RETRACTION, window_start(last)
+  local after = retracted and before or window_start(max(last, time))
+  if time <= after then return LATE end
+  local at, stands = position(digest), false
+  if withheld and not shadow and costs_a_reporter(at, before, after) then return HELD end
   if at then
     local standing_time, code = unpack_from(STANDING, records, at + STANDING_AT)
     stands = code ~= TOMBSTONE
     if not replaces(retracted, time, standing_time, stands) then
-      return superseded(retracted, time, standing_time, stands)
+      return superseded(retracted, time, standing_time, stands, after)
     end
   end
-  if not retracted then
-    local fits, ended = fit(time)
-    if not fits then return LATE end
-    if ended then at, stands = position(digest), false end
+  if not retracted then reach(time) end
+  if slide(after) then
+    at = position(digest)
+    stands = at ~= nil and stands
   end
   return enter(at, stands, kind, time, digest, group, reason)
 end
