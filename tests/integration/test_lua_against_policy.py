@@ -14,6 +14,8 @@ from image_moderation.domain.case import Case
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Report
 from image_moderation.redis_connection import connect
+from image_moderation.store import lua, packing
+from image_moderation.store.arguments import ApplyArguments
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import partition_of
 from tests.support.batches import IMAGES, LONG, Batch, histories, unblocked_cases
@@ -29,6 +31,16 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.fixture(params=[packing.WORK_AT_MOST, 15_000], ids=["one call", "several calls"])
+def work_at_most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much a call does before it leaves its other events to another."""
+    constants = lua.CONSTANTS | {"WORK_AT_MOST": request.param}
+    script = lua.Script("apply", ApplyArguments, parts=lua.PARTS, constants=constants)
+    monkeypatch.setattr(lua, "APPLY", script)
+    monkeypatch.setattr(lua, "ALL", (script, *lua.ALL[1:]))
+
+
+@pytest.mark.usefixtures("work_at_most")
 def test_random_histories_end_the_same(any_redis_url: str, runner: asyncio.Runner) -> None:
     assert partition_of(IMAGES[0].encode()) == partition_of(IMAGES[1].encode())
     client = connect(any_redis_url)
@@ -154,12 +166,12 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
 
     assert value == b"".join(
         [
-            b"\x04" + time(-996) + time(3) + time(5) + b"\x04\x00",
+            b"\x04" + time(-996) + time(5) + b"\x04\x00",
             b"\x0d\0spam\0nudity\0",
-            digests.reporter("user-1") + time(5) + b"\x01" + bytes(8),
             digests.reporter("user-2") + time(3) + b"\x06" + digests.group("g"),
-            digests.reporter("user-3") + time(9) + b"\xfe" + bytes(8),
             digests.reporter("user-4") + time(4) + b"\xff" + bytes(8),
             digests.reporter("user-5") + time(4) + b"\x00" + bytes(8),
+            digests.reporter("user-1") + time(5) + b"\x01" + bytes(8),
+            digests.reporter("user-3") + time(9) + b"\xfe" + bytes(8),
         ]
     )

@@ -34,7 +34,7 @@ CLEARED = Case(
     verdict=Verdict.CLEARED,
     verdict_time=1999,
 )
-OPEN = Case(oldest=500, last=600, score=2)
+OPEN = Case(last=600, score=2)
 MINUTE = 60
 
 

@@ -34,7 +34,7 @@ def case_value(case: Case) -> bytes:
         for review in (case.review, case.shadow_review):
             waiting += _int(review.at if review else 0) + _int(review.rests_on if review else 0)
         waiting += bytes([marks | 4 * bool(case.review and case.review.by_breaker)])
-    head = struct.pack("<B6s6s6sH", flags, *map(_int, (case.floor, case.oldest, case.last)), case.score)
+    head = struct.pack("<B6s6sH", flags, *map(_int, (case.floor, case.last)), case.score)
     times = map(_int, (case.decided_at, case.verdict_time))
     return head + struct.pack("<I6s6sBB", case.revision, *times, verdict, trigger) + waiting + b"\0"
 

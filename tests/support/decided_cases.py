@@ -25,7 +25,6 @@ CLEARED = Case(
     verdict_time=NOW - 2 * HOUR,
 )
 OPEN = Case(
-    oldest=NOW - HOUR,
     last=NOW - HOUR,
     score=2,
     records={f"{n:016x}": Record(NOW - HOUR, "unspecified", None) for n in range(2)},

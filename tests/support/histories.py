@@ -117,7 +117,6 @@ def assert_closed(result: Run, history: Sequence[Report]) -> None:
     assert case == Case(
         state=State.BLOCKED,
         floor=floor,
-        oldest=case.oldest,
         last=floor,
         revision=1,
         decided_at=decision.decided_at,

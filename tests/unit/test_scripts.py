@@ -91,7 +91,8 @@ def test_a_part_has_the_functions_of_the_rule_in_their_order(part: str) -> None:
     module = files("image_moderation.domain").joinpath("rules", f"{part}.py").read_text()
     rule = [node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)]
     script = re.findall(r"^local function (\w+)", PARTS[part], re.MULTILINE)
-    assert [name for name in script if name in rule] == rule
+    # The script keeps the score by what changes, and never counts all groups.
+    assert [name for name in script if name in rule] == [name for name in rule if name != "distinct_groups"]
 
 
 def test_every_outcome_has_a_letter_of_its_own() -> None:

@@ -44,8 +44,6 @@ class Case:
     state: State = State.OPEN
     floor: int = 0
     """Nothing at or before it counts or is kept. It never falls."""
-    oldest: int = 0
-    """No record is older: a lower bound, so that few reports need to look for one that slides out."""
     last: int = 0
     """The greatest time of a report, superseded ones too; 0 without one."""
     score: int = 0
@@ -67,6 +65,7 @@ class Case:
     reasons: tuple[str, ...] = ()
     """The reasons that records may name, in order of arrival."""
     records: dict[str, Record] = field(default_factory=dict)
+    """In the order of their times, so that what slides out of the window is at the beginning."""
 
     @property
     def reported(self) -> tuple[int, int] | None:
@@ -75,10 +74,18 @@ class Case:
         return (min(times), max(times)) if times else None
 
     def name_reason(self, reason: str) -> tuple[str, tuple[str, ...]]:
-        """Return `(the reason to record, the table with it named)`."""
+        """Return `(the reason to record, the table with it named)`.
+
+        A full table is written anew from the records, which may have slid out of the window since.
+        """
         if reason in (UNSPECIFIED, OTHER) or reason in self.reasons:
             return reason, self.reasons
-        table = (*self.reasons, reason)
-        if 1 + sum(len(name) + 1 for name in table) > REASON_TABLE_BYTES:
-            return OTHER, self.reasons
-        return reason, table
+        if _fits(table := (*self.reasons, reason)):
+            return reason, table
+        used = dict.fromkeys(record.reason for record in self.records.values())
+        named = tuple(name for name in used if name not in (None, UNSPECIFIED, OTHER))
+        return (reason, table) if _fits(table := (*named, reason)) else (OTHER, named)
+
+
+def _fits(table: tuple[str, ...]) -> bool:
+    return 1 + sum(len(name) + 1 for name in table) <= REASON_TABLE_BYTES

@@ -2,14 +2,15 @@
 
 All integers are little-endian and unsigned; times are milliseconds.
 
-    head       flags 1, floor 6, oldest 6, last 6, score 2
+    head       flags 1, floor 6, last 6, score 2
     decided    revision 4, decided_at 6, verdict_time 6, verdict 1, trigger 1      only with flag DECIDED
     waiting    review: at 6, rests_on 6; shadow_review: the same; marks 1          only with flag WAITING
     reasons    length 1, then NUL text NUL text NUL …; a reason's code is the position of the NUL before it
     records    digest 8, time 6, reason code 1, and with flag GROUPED: group digest 8 (zeros: none)
 
-Reason codes besides positions: 0 `unspecified`, 255 `other`, 254 a retraction. Verdicts and triggers are
-numbered from 1 as VERDICTS and TRIGGERS list them; 0 is none. A review whose `at` is 0 is none.
+Records are in the order of their times. Reason codes besides positions: 0 `unspecified`, 255 `other`, 254 a
+retraction. Verdicts and triggers are numbered from 1 as VERDICTS and TRIGGERS list them; 0 is none. A review
+whose `at` is 0 is none.
 """
 
 from image_moderation.domain.case import REASON_TABLE_BYTES, Case, Record, ReviewRequest
@@ -18,7 +19,7 @@ from image_moderation.domain.report import OTHER, UNSPECIFIED, Verdict
 from image_moderation.domain.rules.evaluation import BREAKER_RETRY
 from image_moderation.store.formats import Constant, Format, to_int
 
-HEAD = Format("BI6I6I6I2")
+HEAD = Format("BI6I6I2")
 DECIDED_PART = Format("I4I6I6BB")
 WAITING_PART = Format("I6I6I6I6B")
 RECORD = Format("c8I6B")
@@ -88,7 +89,7 @@ def decode(value: bytes | None) -> Case:
     """
     if value is None:
         return Case()
-    flags, floor, oldest, last, score = HEAD.python.unpack_from(value)
+    flags, floor, last, score = HEAD.python.unpack_from(value)
     at = HEAD.size
     revision, decided_at, verdict_time, verdict, trigger = 0, b"", b"", 0, 0
     review_at = rests_on = shadow_at = shadow_rests_on = b""
@@ -104,7 +105,6 @@ def decode(value: bytes | None) -> Case:
     return Case(
         state=State.BLOCKED if flags & BLOCKED else State.OPEN,
         floor=to_int(floor),
-        oldest=to_int(oldest),
         last=to_int(last),
         score=score,
         revision=revision,

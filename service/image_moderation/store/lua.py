@@ -46,12 +46,10 @@ class Script(Generic[A]):
         return ("EVALSHA", self.sha, len(keys), *keys, *self._signature.values(arguments))
 
 
-APPLY = Script(
-    "apply",
-    ApplyArguments,
-    parts=("header", "case", "records", "decisions", "evaluation", "reports", "reviews", "batch"),
-    constants=layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS,
-)
+PARTS = ("header", "case", "reasons", "records", "decisions", "evaluation", "reports", "reviews", "batch")
+CONSTANTS = layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS
+
+APPLY = Script("apply", ApplyArguments, parts=PARTS, constants=CONSTANTS)
 CLAIM_DUE = Script("claim_due", ClaimDueArguments)
 DELIVER = Script("deliver", DeliverArguments)
 ALL = (APPLY, CLAIM_DUE, DELIVER)

@@ -14,7 +14,27 @@ REPORT, RETRACTION, UPHELD, CLEARED, TICK, URGENT_REPORT = range(6)
 """The kinds of events. An urgent report is one with an urgent reason."""
 NO_TRACE = " " * 55
 
+WORK_AT_MOST = 6_000_000
+"""Other clients wait while a script runs, so a call that has done this much leaves other events to another.
+
+Work is counted roughly in nanoseconds: EVENT_WORK for each event, DECISION_WORK for a decision, BYTE_WORK for
+each byte of a case that C copies or searches, SCAN_WORK for each that Lua goes through record by record.
+"""
+EVENT_WORK, DECISION_WORK, BYTE_WORK, SCAN_WORK = 3_000, 15_000, 2, 20
+CASES_AT_ONCE, SMALL = 64, 50_000
+"""Cases that the script reads in one go; an eighth at first, more while they are under SMALL bytes."""
+UNSETTLED_AT_MOST = 1_000
+"""Unsettled decisions that a retried batch returns; a sweep publishes the others."""
+
 CONSTANTS: dict[str, Constant] = {
+    "WORK_AT_MOST": WORK_AT_MOST,
+    "EVENT_WORK": EVENT_WORK,
+    "DECISION_WORK": DECISION_WORK,
+    "BYTE_WORK": BYTE_WORK,
+    "SCAN_WORK": SCAN_WORK,
+    "CASES_AT_ONCE": CASES_AT_ONCE,
+    "SMALL": SMALL,
+    "UNSETTLED_AT_MOST": UNSETTLED_AT_MOST,
     "EVENT": EVENT.lua,
     "EVENT_BYTES": EVENT.size,
     "KIND_REPORT": REPORT,
@@ -48,6 +68,19 @@ class Call:
         """Whether any of the events is a tick."""
         self.traces: dict[int, str] = {}
         """The traceparent of those events that have one, by their place in the call, from 0."""
+
+    def after(self, applied: int) -> "Call":
+        """Return a call for the events that a call has left, because it had done enough work for one."""
+        rest = Call()
+        rest.partitions, rest.cases, rest.reasons, rest.ticks = (
+            self.partitions,
+            self.cases,
+            self.reasons,
+            self.ticks,
+        )
+        rest.events, rest.numbers = self.events[applied:], self.numbers[applied:]
+        rest.traces = {n - applied: trace for n, trace in self.traces.items() if n >= applied}
+        return rest
 
     def packed_traces(self) -> str:
         """One trace an event, blanks for an event without; empty if no event has one."""

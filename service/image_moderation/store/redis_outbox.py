@@ -14,6 +14,9 @@ from image_moderation.store.replies import thaw
 LEASE = 5_000
 """Milliseconds for which a decision belongs to its taker; then a sweep may publish it."""
 
+DELIVERED_AT_ONCE = 500
+"""Decisions that one script call publishes: other clients wait while it runs."""
+
 
 class RedisOutbox:
     """See `outbox.ports.Store`; also an `outbox.ports.Sink`, where the broker is this same Redis."""
@@ -55,15 +58,22 @@ class RedisOutbox:
         """Publish and settle in one step. See `outbox.ports.Sink`."""
         retention = self._decision_retention
         oldest_kept = None if retention is None else self._clock() - retention
-        keys: list[bytes] = []
-        members: list[bytes] = []
-        for publication in publications:
-            keys += (self._outbox_of(publication.entry), publication.message.channel.encode())
-            members += (publication.entry.token, publication.message.body)
-        arguments = DeliverArguments(oldest_kept=oldest_kept, publications=tuple(members))
+        commands: list[Command] = []
+        for start in range(0, len(publications), DELIVERED_AT_ONCE):
+            keys: list[bytes] = []
+            members: list[bytes] = []
+            for publication in publications[start : start + DELIVERED_AT_ONCE]:
+                keys += (self._outbox_of(publication.entry), publication.message.channel.encode())
+                members += (publication.entry.token, publication.message.body)
+            arguments = DeliverArguments(oldest_kept=oldest_kept, publications=tuple(members))
+            commands.append(lua.DELIVER.command(keys, arguments))
         async with errors():
-            [replies] = await lua.run(self._redis, [lua.DELIVER.command(keys, arguments)])
-        return [Delivery.SETTLED if settled else Delivery.ALREADY_SETTLED for settled in replies]
+            answers = await lua.run(self._redis, commands)
+        return [
+            Delivery.SETTLED if settled else Delivery.ALREADY_SETTLED
+            for answer in answers
+            for settled in answer
+        ]
 
     async def backlog(self) -> Backlog:
         """Return how many decisions wait, and since when the oldest. See `outbox.ports.Store`.

@@ -15,7 +15,7 @@ from image_moderation.domain.decision import Applied, Decision
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Tick
 from image_moderation.redis_connection import Client
-from image_moderation.store import lua, replies
+from image_moderation.store import lua
 from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments
 from image_moderation.store.breaker import Breaker
 from image_moderation.store.checks import check_server
@@ -26,6 +26,7 @@ from image_moderation.store.lua import Command
 from image_moderation.store.packing import Call, pack
 from image_moderation.store.redis_errors import errors
 from image_moderation.store.redis_outbox import LEASE
+from image_moderation.store.replies import Reader, thaw
 from image_moderation.store.reporter_key import agree_on_key, keep_record
 
 LATE_DELIVERY = 7 * DAY
@@ -110,18 +111,28 @@ class RedisStore:
         )
         now = self._clock()
         started = perf_counter()
-        blocks_left = await self.breaker.blocks_left(now)
-        commands = self._apply_commands(calls, now, blocks_left, retried=retried)
-        async with errors():
-            answers = await lua.run(self._redis, commands)
+        reader = Reader(events)
+        while calls:
+            calls = await self._run(calls, reader, now, retried=retried)
         self._timer(perf_counter() - started)
-        applied = replies.read(events, calls, answers)
+        applied = reader.applied()
         if retried:
             # Decisions found in the outboxes are older than those taken now.
             entries = sorted(applied.entries, key=lambda entry: entry.decision.decided_at)
             applied = applied._replace(entries=entries)
-        await self.breaker.note(now, applied.entries)
         return applied
+
+    async def _run(self, calls: Sequence[Call], reader: Reader, now: int, *, retried: bool) -> list[Call]:
+        """Run calls, and return calls for what they have left: a script does a bounded amount of work."""
+        blocks_left = await self.breaker.blocks_left(now)
+        commands = self._apply_commands(calls, now, blocks_left, retried=retried)
+        async with errors():
+            answers = await lua.run(self._redis, commands)
+        applied = [reader.read(call, reply) for call, reply in zip(calls, answers, strict=True)]
+        await self.breaker.note(now, reader.applied().entries)
+        return [
+            call.after(done) for call, done in zip(calls, applied, strict=True) if done < len(call.events)
+        ]
 
     def _apply_commands(
         self, calls: Sequence[Call], now: int, blocks_left: int | None, *, retried: bool
@@ -198,7 +209,7 @@ class RedisStore:
         async with errors():
             value: Any = await self._redis.get(self._keys.case(image))
             tokens: Any = await self._redis.zrange(self._keys.outbox(image), 0, -1)
-        waiting = [replies.thaw(token) for token in tokens]
+        waiting = [thaw(token) for token in tokens]
         return decode(value), [decision for decision in waiting if decision.image_id == image_id]
 
 

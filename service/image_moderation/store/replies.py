@@ -29,22 +29,32 @@ CONSTANTS: dict[str, Constant] = {outcome.name: letter for outcome, letter in LE
 _OUTCOMES = {ord(letter): outcome for outcome, letter in LETTERS.items()}
 
 
-def read(events: Sequence[Event], calls: Sequence[Call], replies: Sequence[Any]) -> Applied:
-    """Return what the calls did to the batch of `events`."""
-    outcomes: list[Outcome] = [Outcome.HELD] * len(events)
-    entries: list[OutboxEntry] = []
-    shadow: list[Decision] = []
-    for call, reply in zip(calls, replies, strict=True):
-        for number, letter in zip(call.numbers, reply[0], strict=True):
-            outcomes[number] = _OUTCOMES[letter]
+class Reader:
+    """Reads the replies to the calls of one batch of `events`."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events
+        self._outcomes: list[Outcome] = [Outcome.HELD] * len(events)
+        self._entries: dict[bytes, OutboxEntry] = {}
+        self._shadow: list[Decision] = []
+
+    def read(self, call: Call, reply: Any) -> int:
+        """Take in what one call did; return how many of its events it has applied."""
+        applied = len(reply[0])
+        for number, letter in zip(call.numbers[:applied], reply[0], strict=True):
+            self._outcomes[number] = _OUTCOMES[letter]
         for number, token in zip(reply[1::2], reply[2::2], strict=True):
             if number < 0:
-                shadow.append(thaw(token))
-                continue
-            event = events[call.numbers[number - 1]] if number else None
-            arrived = None if event is None or isinstance(event, Tick) else event.arrived
-            entries.append(OutboxEntry(thaw(token), token, arrived))
-    return Applied(outcomes, entries, tuple(shadow))
+                self._shadow.append(thaw(token))
+            elif token not in self._entries:
+                event = self._events[call.numbers[number - 1]] if number else None
+                arrived = None if event is None or isinstance(event, Tick) else event.arrived
+                self._entries[token] = OutboxEntry(thaw(token), token, arrived)
+        return applied
+
+    def applied(self) -> Applied:
+        """Return what all calls did."""
+        return Applied(self._outcomes, list(self._entries.values()), tuple(self._shadow))
 
 
 def thaw(token: bytes) -> Decision:

@@ -14,7 +14,6 @@ from tests.support.decided_cases import HOUR, NOW, OPEN
 
 RECORDS = {f"{n:016x}": Record(NOW - HOUR, "spam", None) for n in range(3)}
 ASKED = Case(
-    oldest=NOW - HOUR,
     last=NOW - HOUR,
     score=3,
     revision=1,

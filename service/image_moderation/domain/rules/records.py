@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from image_moderation.domain.case import Case, Record
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import OTHER, UNSPECIFIED
 
 
 def distinct_groups(records: dict[str, Record]) -> int:
@@ -23,31 +22,21 @@ def window_start(policy: Policy, case: Case, last: int) -> int:
     return max(case.floor, last - policy.report_window - 1)
 
 
-def drop_old(case: Case) -> Case:
-    """Drop the records up to the floor, and the reasons that no other record names; take the score anew."""
-    records = {who: record for who, record in case.records.items() if record.time > case.floor}
-    reasons = dict.fromkeys(record.reason for record in records.values())
-    return replace(
-        case,
-        oldest=min((record.time for record in records.values()), default=0),
-        score=distinct_groups(records),
-        reasons=tuple(reason for reason in reasons if reason not in (None, UNSPECIFIED, OTHER)),
-        records=records,
-    )
-
-
 def slide(case: Case, floor: int) -> Case:
     """Raise the floor: drop what is at or before it, and forget the reviews that rested on that alone."""
     if floor <= case.floor:
         return case
-    review, shadow_review = case.review, case.shadow_review
-    case = replace(
+    records = {who: record for who, record in case.records.items() if record.time > floor}
+    review, shadow_review, score = case.review, case.shadow_review, distinct_groups(records)
+    return replace(
         case,
         floor=floor,
+        score=score,
         review=review if review and review.rests_on > floor else None,
         shadow_review=shadow_review if shadow_review and shadow_review.rests_on > floor else None,
+        reasons=case.reasons if score else (),
+        records=records,
     )
-    return drop_old(case) if case.records and floor >= case.oldest else case
 
 
 def without_spares(records: dict[str, Record]) -> dict[str, Record]:
@@ -65,10 +54,16 @@ def without_spares(records: dict[str, Record]) -> dict[str, Record]:
 def with_room(policy: Policy, case: Case, reporter_id: str) -> dict[str, Record] | None:
     """Return the records with room for one of `reporter_id`, or None if there is none.
 
-    A newcomer to a full case drops tombstones and spare members of a group. One record a group is left, so the
-    score says beforehand whether there is room then. If not, which only a withheld block brings about, the
-    newcomer is held. A retraction that was dropped no longer stops a late copy of its report.
+    A newcomer to a full case drops tombstones and spare members of groups. One record a group is left, so
+    the score says beforehand whether there is room then. If not, the newcomer is held; only a withheld block
+    brings that about. A retraction that was dropped no longer stops a late copy of its report.
     """
     if reporter_id in case.records or len(case.records) < policy.most_records:
         return case.records
     return None if case.score >= policy.most_records else without_spares(case.records)
+
+
+def with_record(records: dict[str, Record], reporter_id: str, record: Record) -> dict[str, Record]:
+    """Return the records with one more, or with one replaced, in the order of their times."""
+    others = {who: other for who, other in records.items() if who != reporter_id}
+    return dict(sorted((others | {reporter_id: record}).items(), key=lambda item: item[1].time))

@@ -8,7 +8,7 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome, Report
 from image_moderation.domain.rules.decisions import Moment, Step, ask, requested
 from image_moderation.domain.rules.evaluation import evaluate
-from image_moderation.domain.rules.records import distinct_groups, slide, window_start, with_room
+from image_moderation.domain.rules.records import distinct_groups, slide, window_start, with_record, with_room
 
 
 def replaces(event: Report, standing: Record) -> bool:
@@ -49,13 +49,13 @@ def enter(moment: Moment, case: Case, event: Report) -> Step:
     records = with_room(policy, case, event.reporter_id)
     if records is None:
         return Step(case, Outcome.HELD)
+    case = replace(case, records=records)
     reason, reasons = (None, case.reasons) if event.retracted else case.name_reason(event.reason)
-    group = None if event.retracted else event.group
-    oldest = min(case.oldest, event.time) if records else event.time
-    records = records | {event.reporter_id: Record(event.time, reason, group)}
+    record = Record(event.time, reason, None if event.retracted else event.group)
+    records = with_record(records, event.reporter_id, record)
     score = distinct_groups(records)
     counted = score > case.score
-    case = replace(case, oldest=oldest, score=score, reasons=reasons, records=records)
+    case = replace(case, score=score, reasons=reasons, records=records)
     case = still_waiting(policy, case)
     if event.retracted:
         return Step(case, Outcome.RETRACTED)

@@ -1,8 +1,26 @@
 -- The batch: applies each event, stores the changed cases, and answers.
 
-for n = 1, #events / EVENT_BYTES do
+-- Reads the case with this number and those after it: more at once as long as they are small.
+local function fetch(first)
+  local final = min(first + at_once - 1, #KEYS - before_cases)
+  local values, bytes = redis.call("MGET", unpack(KEYS, before_cases + first, before_cases + final)), 0
+  for n = 1, #values do
+    local i = first + n - 1
+    if cases[i] == nil then cases[i] = values[n] end
+    if values[n] then bytes = bytes + #values[n] end
+  end
+  work = work + BYTE_WORK * bytes
+  if bytes < SMALL then at_once = min(2 * at_once, CASES_AT_ONCE) end
+end
+
+local given, applied = #events / EVENT_BYTES, 0
+for n = 1, given do
+  if work > WORK_AT_MOST then break end
+  applied = n
   local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
+  if cases[i] == nil then fetch(i) end
   local case = cases[i]
+  work = work + EVENT_WORK
   local is_report = kind == KIND_REPORT or kind == KIND_RETRACTION or kind == KIND_URGENT_REPORT
   if is_report and kind ~= KIND_RETRACTION and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
     outcomes[n] = ALREADY_BLOCKED  -- without loading it
@@ -24,6 +42,7 @@ for n = 1, #events / EVENT_BYTES do
       end
       outcomes[n] = TICKED
     end
+    work = work + BYTE_WORK * #records
     if dirty then cases[i], changed[i] = dump(), true end
   end
 end
@@ -34,9 +53,13 @@ for i in pairs(changed) do
   redis.call("SET", KEYS[before_cases + i], cases[i], "PXAT", expires)
 end
 
-if retried then
+if retried and applied == given then
+  local left = UNSETTLED_AT_MOST
   for box = 1, outboxes do
-    for _, decision in ipairs(redis.call("ZRANGE", KEYS[box], 0, UNSETTLED_AT_MOST - 1)) do
+    if left == 0 then break end
+    local unsettled = redis.call("ZRANGE", KEYS[box], 0, left - 1)
+    left = left - #unsettled
+    for _, decision in ipairs(unsettled) do
       if not decided_now[decision] then
         reply[#reply + 1] = 0
         reply[#reply + 1] = decision

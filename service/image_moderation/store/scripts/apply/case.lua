@@ -2,7 +2,7 @@
 
 local image, outbox, event  -- its id, the number of its partition's outbox, the number of the event
 local dirty  -- whether the case must be stored
-local blocked, floor, oldest, last, score, reasons, records
+local blocked, floor, last, score, reasons, records
 local grouped, size  -- whether records have groups, bytes of a record
 local revision, decided_at, trigger, verdict, verdict_time
 local withheld, shadow_blocked
@@ -13,12 +13,12 @@ local function load(packed)
   dirty, revision, decided_at, trigger, verdict, verdict_time = false, 0, 0, 0, 0, 0
   withheld, shadow_blocked, review_at, shadow_at = false, false, 0, 0
   if not packed then
-    blocked, floor, oldest, last, score, reasons, records = false, 0, 0, 0, 0, "", ""
+    blocked, floor, last, score, reasons, records = false, 0, 0, 0, "", ""
     grouped, size = false, RECORD_BYTES
     return
   end
   local flags, at = 0, HEAD_BYTES + 1
-  flags, floor, oldest, last, score = unpack_from(HEAD, packed)
+  flags, floor, last, score = unpack_from(HEAD, packed)
   blocked, grouped = flags % (2 * BLOCKED) >= BLOCKED, flags % (2 * GROUPED) >= GROUPED
   size = grouped and GROUPED_RECORD_BYTES or RECORD_BYTES
   if flags % (2 * DECIDED) >= DECIDED then
@@ -50,26 +50,13 @@ local function dump()
     flags = flags + WAITING
     waiting = pack(WAITING_PART, review_at, rests_on, shadow_at, shadow_rests_on, marks)
   end
-  return pack(HEAD, flags, floor, oldest, last, score) .. decided .. waiting .. char(#reasons) .. reasons .. records
+  return pack(HEAD, flags, floor, last, score) .. decided .. waiting .. char(#reasons) .. reasons .. records
 end
 
--- Adds the reason to the case's table, if there is room, and returns its code.
-local function name_reason(reason)
-  if reason == UNSPECIFIED then return UNSPECIFIED_CODE end
-  if reason == OTHER then return OTHER_CODE end
-  local code = find(reasons, "\0" .. reason .. "\0", 1, true)
-  if code then return code end
-  if reasons == "" then reasons = "\0" end
-  if #reasons + #reason + 1 > REASON_TABLE_BYTES then return OTHER_CODE end
-  code, reasons = #reasons, reasons .. reason .. "\0"
-  return code
+local function forget_review()
+  if review_at > 0 and waiting_sets then redis.call("ZREM", KEYS[2 * outboxes + outbox], image) end
+  review_at = 0
 end
 
-local function is_named(code) return code ~= UNSPECIFIED_CODE and code ~= OTHER_CODE and code ~= TOMBSTONE end
-
--- The text that a code stands for in a table of reasons.
-local function reason_of(code, table)
-  if code == UNSPECIFIED_CODE then return UNSPECIFIED end
-  if code == OTHER_CODE then return OTHER end
-  return sub(table, code + 1, find(table, "\0", code + 1, true) - 1)
-end
+-- Before a pass through the records in Lua.
+local function note_scan() work = work + SCAN_WORK * #records end

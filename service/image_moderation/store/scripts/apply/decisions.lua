@@ -12,6 +12,7 @@ end
 
 -- Returns the standing reporters by reason, and the least and the greatest time of their reports.
 local function count_reasons()
+  note_scan()
   local counts, first, newest = {}, nil, nil
   for at = 1, #records, size do
     local time, code = unpack_from(STANDING, records, at + STANDING_AT)
@@ -38,7 +39,7 @@ local function decide(action, cause)
   })
   reply[#reply + 1] = in_shadow and -event or event
   reply[#reply + 1] = decision
-  dirty = true
+  dirty, work = true, work + DECISION_WORK
   if not in_shadow then
     redis.call("ZADD", KEYS[outbox], sweep_at, decision)
     decided_now[decision] = true

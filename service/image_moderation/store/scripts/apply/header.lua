@@ -2,7 +2,7 @@
 -- server, those of one partition at a time on a Cluster. Applying an event again changes nothing.
 --
 -- `domain/rules` states the rule plainly, in modules and functions of the same names in the same order.
--- `store/lua.py` joins the parts of this folder (header, case, records, decisions, evaluation, reports, reviews, batch), and
+-- `store/lua.py` joins the parts of this folder (header, case, reasons, records, decisions, evaluation, reports, reviews, batch), and
 -- before them declares every constant, which are in capitals, and each argument as a local.
 --
 -- KEYS[1..o]  the outboxes of the call's partitions (ZSET: frozen decision -> when to try to publish it next)
@@ -24,7 +24,7 @@
 --   reasons                                                 the n-th is ARGV[before_reasons + n]
 --
 -- Returns { outcomes, event, decision, event, decision, ... }
---   outcomes    one letter an event: COUNTED, DUPLICATE, ALREADY_BLOCKED, LATE, RETRACTED, RETRACTED_BEFORE,
+--   outcomes    one letter an event, of as many as were applied: the others need another call; COUNTED, DUPLICATE, ALREADY_BLOCKED, LATE, RETRACTED, RETRACTED_BEFORE,
 --               STALE, HELD, UPHELD, CLEARED, TICKED; store/replies.py says which
 --   event       the number of the event that brought the decision: negative for a decision of shadow mode, which
 --               is never published; 0 for one found in the outbox of a retried batch
@@ -32,11 +32,11 @@
 
 local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local pack, unpack_from = struct.pack, struct.unpack
-local max = math.max
+local max, min = math.max, math.min
 
-local UNSETTLED_AT_MOST = 1000
+local work = 0  -- done so far; see `store/packing.py`
 local before_cases = waiting_sets and 3 * outboxes or outboxes
 
-local cases = redis.call("MGET", unpack(KEYS, before_cases + 1))
-local changed, decided_now = {}, {}
+local cases, changed, decided_now = {}, {}, {}
+local at_once = CASES_AT_ONCE / 8  -- cases to read in one go
 local reply, outcomes = { "" }, {}

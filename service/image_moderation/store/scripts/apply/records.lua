@@ -24,61 +24,46 @@ local function counts_without(group, own)
   return at ~= nil
 end
 
-local function distinct_groups()
-  local seen, count = {}, 0
-  for at = 1, #records, size do
-    if byte(records, at + REASON_AT) ~= TOMBSTONE then
-      local group = group_of(at)
-      if group == NO_GROUP then
-        count = count + 1
-      elseif not seen[group] then
-        seen[group], count = true, count + 1
-      end
+local function window_start(latest)
+  local start = latest - report_window - 1
+  return start > floor and start or floor
+end
+
+local function time_at(at) return (unpack_from(STANDING, records, at + STANDING_AT)) end
+
+-- Takes those out of the score who are no longer counted once the first records, up to `upto`, are gone.
+local function discount(upto)
+  local going, seen = records, {}
+  records = sub(records, upto + 1)
+  for at = 1, upto, size do
+    if byte(going, at + REASON_AT) ~= TOMBSTONE then
+      local group = grouped and sub(going, at + GROUP_AT, at + size - 1) or NO_GROUP
+      if group == NO_GROUP or not (seen[group] or counts_without(group)) then score = score - 1 end
+      seen[group] = true
     end
   end
-  return count
 end
 
-local function window_start(latest) return max(floor, latest - report_window - 1) end
-
--- Drops the records up to the floor, and the reasons that no other record names; takes the score anew.
-local function drop_old()
-  local old_reasons, codes, kept = reasons, {}, {}
-  reasons, oldest = "", 0
-  for at = 1, #records, size do
-    local time, code = unpack_from(STANDING, records, at + STANDING_AT)
-    if time > floor then
-      local record = sub(records, at, at + size - 1)
-      if is_named(code) then
-        local new = codes[code] or name_reason(reason_of(code, old_reasons))
-        codes[code] = new
-        if new ~= code then record = sub(record, 1, REASON_AT) .. char(new) .. sub(record, REASON_AT + 2) end
-      end
-      if oldest == 0 or time < oldest then oldest = time end
-      kept[#kept + 1] = record
-    end
-  end
-  records = table.concat(kept)
-  score = distinct_groups()
-end
-
-local function forget_review()
-  if review_at > 0 and waiting_sets then redis.call("ZREM", KEYS[2 * outboxes + outbox], image) end
-  review_at = 0
-end
-
--- Returns whether records may have moved.
+-- Returns whether records have moved.
 local function slide(new_floor)
   if new_floor <= floor then return false end
   floor, dirty = new_floor, true
   if review_at > 0 and rests_on <= floor then forget_review() end
   if shadow_at > 0 and shadow_rests_on <= floor then shadow_at = 0 end
-  if records == "" or floor < oldest then return false end
-  drop_old()
+  local kept = 1
+  while kept <= #records and time_at(kept) <= floor do kept = kept + size end
+  if kept == 1 then
+    if score == 0 then reasons = "" end
+    return false
+  end
+  work = work + EVENT_WORK * kept / size
+  discount(kept - 1)
+  if score == 0 then reasons = "" end
   return true
 end
 
 local function without_spares()
+  note_scan()
   local kept, seen = {}, {}
   for at = 1, #records, size do
     local group = group_of(at)
@@ -94,4 +79,17 @@ end
 local function with_room(at)
   if at or #records < most_records * size then return records end
   return score < most_records and without_spares() or nil
+end
+
+-- Puts a record into its place, and takes out the one at `at`, if there is one.
+local function with_record(at, record, time)
+  if at then records = sub(records, 1, at - 1) .. sub(records, at + size) end
+  local place = #records + 1
+  while place > 1 and time_at(place - size) > time do place = place - size end
+  if place > #records then
+    records = records .. record
+  else
+    work = work + SCAN_WORK * (#records - place)
+    records = sub(records, 1, place - 1) .. record .. sub(records, place)
+  end
 end

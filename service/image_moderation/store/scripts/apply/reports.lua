@@ -6,10 +6,11 @@ local function replaces(retracted, time, standing_time, stands)
 end
 
 local function costs_a_reporter(own, before, after)
-  if after < oldest or after <= before then return false end
   for at = 1, #records, size do
     local time, code = unpack_from(STANDING, records, at + STANDING_AT)
-    if code ~= TOMBSTONE and time > before and time <= after and at ~= own then return true end
+    if time > after then return false end
+    if code ~= TOMBSTONE and time > before and at ~= own then return true end
+    work = work + EVENT_WORK
   end
   return false
 end
@@ -18,13 +19,9 @@ local function still_waiting()
   if withheld and score < block_threshold then withheld, dirty = false, true end
 end
 
-local function reach(time)
-  if time > last then last, dirty = time, true end
-end
-
 local function superseded(retracted, time, standing_time, stands, new_floor)
   if retracted then return time == standing_time and DUPLICATE or STALE end
-  reach(time)
+  if time > last then last, dirty = time, true end
   slide(new_floor)
   still_waiting()
   return stands and DUPLICATE or RETRACTED_BEFORE
@@ -32,6 +29,7 @@ end
 
 -- Returns the records, each with room for a group.
 local function with_groups()
+  note_scan()
   local wider = {}
   for at = 1, #records, RECORD_BYTES do
     wider[#wider + 1] = sub(records, at, at + RECORD_BYTES - 1) .. NO_GROUP
@@ -43,7 +41,6 @@ end
 local function enter(at, stands, kind, time, digest, group, reason)
   local kept = with_room(at)
   if not kept then return HELD end
-  if kept == "" or time < oldest then oldest = time end
   records, dirty = kept, true
   if group ~= NO_GROUP and not grouped then
     records, grouped, size = with_groups(), true, GROUPED_RECORD_BYTES
@@ -51,15 +48,11 @@ local function enter(at, stands, kind, time, digest, group, reason)
   end
   local retracted, before = kind == KIND_RETRACTION, score
   if stands and not counts_without(group_of(at), at) then score = score - 1 end
-  if not retracted and not counts_without(group, at) then score = score + 1 end
+  if not (retracted or grouped and counts_without(group, at)) then score = score + 1 end
   local record = pack(RECORD, digest, time, retracted and TOMBSTONE or name_reason(reason))
   if grouped then record = record .. group end
-  if at then
-    records = sub(records, 1, at - 1) .. record .. sub(records, at + size)
-  else
-    records = records .. record
-  end
-  still_waiting()
+  with_record(at, record, time)
+  if withheld then still_waiting() end
   if retracted then return RETRACTED end
   local urgent = kind == KIND_URGENT_REPORT
   if score > before then
@@ -72,7 +65,7 @@ end
 
 local function apply_report(kind, time, digest, group, reason)
   local retracted, before = kind == KIND_RETRACTION, window_start(last)
-  local after = retracted and before or window_start(max(last, time))
+  local after = (retracted or time <= last) and before or window_start(time)
   if time <= after then return LATE end
   local at, stands = position(digest), false
   if withheld and not shadow and costs_a_reporter(at, before, after) then return HELD end
@@ -83,8 +76,8 @@ local function apply_report(kind, time, digest, group, reason)
       return superseded(retracted, time, standing_time, stands, after)
     end
   end
-  if not retracted then reach(time) end
-  if slide(after) then
+  if not retracted and time > last then last, dirty = time, true end
+  if after > floor and slide(after) then
     at = position(digest)
     stands = at ~= nil and stands
   end
