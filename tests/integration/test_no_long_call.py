@@ -87,7 +87,7 @@ async def test_no_call_takes_long(redis_url: str, flood: str, options: str) -> N
     rule = Policy(block_threshold=threshold, report_window=WINDOW, immunity=0, **OPTIONS[options])
     client = connect(redis_url)
     try:
-        attempts = []
+        attempts: list[int] = []
         while len(attempts) < ATTEMPTS and min(attempts, default=LONGEST) >= LONGEST:
             attempts.append(await slowest_script(client, rule, FLOODS[flood]))
     finally:

@@ -20,12 +20,12 @@ for n = 1, given do
   local i, box, kind, time, digest, group, reason = unpack_from(EVENT, events, (n - 1) * EVENT_BYTES + 1)
   if cases[i] == nil then fetch(i) end
   local case = cases[i]
-  work = work + EVENT_WORK
   local is_report = kind == KIND_REPORT or kind == KIND_RETRACTION or kind == KIND_URGENT_REPORT
   if is_report and kind ~= KIND_RETRACTION and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
     outcomes[n] = ALREADY_BLOCKED  -- without loading it
+    work = work + EVENT_WORK
   else
-    event, outbox, image = n, box, sub(KEYS[before_cases + i], key_prefix + 1)
+    event, outbox, key = n, box, KEYS[before_cases + i]
     load(case)
     if is_report then
       outcomes[n] = apply_report(kind, time, digest, group, ARGV[before_reasons + reason])
@@ -34,7 +34,7 @@ for n = 1, given do
     elseif kind == KIND_CLEARED then
       outcomes[n] = apply_review(VERDICT_CLEARED, time)
     elseif kind == KIND_TICK then
-      redis.call("ZREM", KEYS[outboxes + outbox], image)
+      redis.call("ZREM", KEYS[outboxes + outbox], image_id())
       if withheld then
         slide(window_start(last))
         still_waiting()
@@ -42,7 +42,7 @@ for n = 1, given do
       end
       outcomes[n] = TICKED
     end
-    work = work + BYTE_WORK * #records
+    work = work + EVENT_WORK + BYTE_WORK * #records
     if dirty then cases[i], changed[i] = dump(), true end
   end
 end

@@ -1,6 +1,6 @@
 -- The case in hand, in the names of domain/case.py, and its packed form.
 
-local image, outbox, event  -- its id, the number of its partition's outbox, the number of the event
+local key, outbox, event  -- its key, the number of its partition's outbox, the number of the event
 local dirty  -- whether the case must be stored
 local blocked, floor, last, score, reasons, records
 local grouped, size  -- whether records have groups, bytes of a record
@@ -8,6 +8,8 @@ local revision, decided_at, trigger, verdict, verdict_time
 local withheld, shadow_blocked
 -- The reviews of live and of shadow mode: `at` is 0 where there is none.
 local review_at, rests_on, by_breaker, shadow_at, shadow_rests_on, shadow_by_breaker
+
+local function image_id() return sub(key, key_prefix + 1) end
 
 local function load(packed)
   dirty, revision, decided_at, trigger, verdict, verdict_time = false, 0, 0, 0, 0, 0
@@ -32,8 +34,9 @@ local function load(packed)
     by_breaker, shadow_by_breaker = marks % (2 * BY_BREAKER) >= BY_BREAKER, marks >= SHADOW_BY_BREAKER
     at = at + WAITING_PART_BYTES
   end
-  local reasons_end = at + byte(packed, at)
-  reasons, records = sub(packed, at + 1, reasons_end), sub(packed, reasons_end + 1)
+  local length = byte(packed, at)
+  reasons = length == 0 and "" or sub(packed, at + 1, at + length)
+  records = sub(packed, at + length + 1)
 end
 
 local function dump()
@@ -54,7 +57,7 @@ local function dump()
 end
 
 local function forget_review()
-  if review_at > 0 and waiting_sets then redis.call("ZREM", KEYS[2 * outboxes + outbox], image) end
+  if review_at > 0 and waiting_sets then redis.call("ZREM", KEYS[2 * outboxes + outbox], image_id()) end
   review_at = 0
 end
 

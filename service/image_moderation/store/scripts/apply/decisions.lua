@@ -6,7 +6,7 @@ local function trace()
 end
 
 local function remember(set, at)
-  redis.call("ZADD", KEYS[set], at, image)
+  redis.call("ZADD", KEYS[set], at, image_id())
   redis.call("PEXPIREAT", KEYS[set], decided_until)
 end
 
@@ -15,15 +15,14 @@ local function count_reasons()
   note_scan()
   local counts, first, newest = {}, nil, nil
   for at = 1, #records, size do
-    local time, code = unpack_from(STANDING, records, at + STANDING_AT)
+    local code = byte(records, at + REASON_AT)
     if code ~= TOMBSTONE then
       local reason = reason_of(code, reasons)
       counts[reason] = (counts[reason] or 0) + 1
-      if not first or time < first then first = time end
-      if not newest or time > newest then newest = time end
+      first, newest = first or at, at
     end
   end
-  return counts, first, newest
+  return counts, first and time_at(first), newest and time_at(newest)
 end
 
 -- Returns when the decision was taken, and the newest report that it rests on.
@@ -31,7 +30,7 @@ local function decide(action, cause)
   local in_shadow = shadow and action ~= "unblock"
   local at, counts, first, newest = max(now, decided_at + 1), count_reasons()
   local decision = cjson.encode({
-    image_id = image, action = action, state = action == "block" and "blocked" or "open",
+    image_id = image_id(), action = action, state = action == "block" and "blocked" or "open",
     revision = revision + (in_shadow and 0 or 1), decided_at = at,
     trigger = cause, automated = cause ~= "moderator", distinct_reporters = score, threshold = block_threshold,
     reasons = counts, first_reported_at = first, last_reported_at = newest,

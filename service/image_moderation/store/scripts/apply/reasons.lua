@@ -35,11 +35,15 @@ local function name_anew()
   records = table.concat(renamed)
 end
 
+local delimited = {}  -- reasons as they stand in a table, made once a call
+
 -- Returns the reason's code, after it was added to the table if need be.
 local function name_reason(reason)
   if reason == UNSPECIFIED then return UNSPECIFIED_CODE end
   if reason == OTHER then return OTHER_CODE end
-  local code = find(reasons, "\0" .. reason .. "\0", 1, true) or add_reason(reason)
+  local text = delimited[reason] or "\0" .. reason .. "\0"
+  delimited[reason] = text
+  local code = find(reasons, text, 1, true) or add_reason(reason)
   if code then return code end
   name_anew()
   return add_reason(reason) or OTHER_CODE

@@ -50,14 +50,16 @@ local function slide(new_floor)
   floor, dirty = new_floor, true
   if review_at > 0 and rests_on <= floor then forget_review() end
   if shadow_at > 0 and shadow_rests_on <= floor then shadow_at = 0 end
-  local kept = 1
-  while kept <= #records and time_at(kept) <= floor do kept = kept + size end
-  if kept == 1 then
-    if score == 0 then reasons = "" end
-    return false
+  if score == 0 then reasons = "" end
+  if records == "" or unpack_from(STANDING, records, 1 + STANDING_AT) > floor then return false end
+  if time_at(#records + 1 - size) <= floor then
+    records, score = "", 0
+  else
+    local kept = 1 + size
+    while time_at(kept) <= floor do kept = kept + size end
+    work = work + EVENT_WORK * kept / size
+    discount(kept - 1)
   end
-  work = work + EVENT_WORK * kept / size
-  discount(kept - 1)
   if score == 0 then reasons = "" end
   return true
 end
@@ -84,12 +86,12 @@ end
 -- Puts a record into its place, and takes out the one at `at`, if there is one.
 local function with_record(at, record, time)
   if at then records = sub(records, 1, at - 1) .. sub(records, at + size) end
-  local place = #records + 1
-  while place > 1 and time_at(place - size) > time do place = place - size end
-  if place > #records then
+  local place = #records + 1 - size
+  if place < 1 or unpack_from(STANDING, records, place + STANDING_AT) <= time then
     records = records .. record
-  else
-    work = work + SCAN_WORK * (#records - place)
-    records = sub(records, 1, place - 1) .. record .. sub(records, place)
+    return
   end
+  while place > size and time_at(place - size) > time do place = place - size end
+  work = work + SCAN_WORK * (#records - place)
+  records = sub(records, 1, place - 1) .. record .. sub(records, place)
 end

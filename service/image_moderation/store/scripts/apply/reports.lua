@@ -64,7 +64,8 @@ local function enter(at, stands, kind, time, digest, group, reason)
 end
 
 local function apply_report(kind, time, digest, group, reason)
-  local retracted, before = kind == KIND_RETRACTION, window_start(last)
+  local retracted, before = kind == KIND_RETRACTION, last - report_window - 1
+  if before < floor then before = floor end
   local after = (retracted or time <= last) and before or window_start(time)
   if time <= after then return LATE end
   local at, stands = position(digest), false
