@@ -31,7 +31,7 @@ def build(settings: Settings) -> Replica:
     health = Health(on_ready=metrics.ready)
     tracing = make_tracing(os.environ, __version__)
     store_client = connect(settings.store_address)
-    store = make_store(settings, store_client, metrics.store_call)
+    store = make_store(settings, store_client, metrics.store_call, metrics.clock_offset)
     redis_outbox = make_outbox(settings, store_client)
     transport = _transport(settings, metrics, tracing)
     sink = redis_outbox if settings.store_is_broker else BrokerSink(transport, redis_outbox)

@@ -7,6 +7,7 @@ from time import time
 from image_moderation.brokers.dead_letters import DeadLetters
 from image_moderation.brokers.port import BrokerClient
 from image_moderation.brokers.registry import broker_for
+from image_moderation.domain.clock import MOST_CLOCK_SKEW
 from image_moderation.domain.policy import Policy
 from image_moderation.redis_connection import Client, close, connect
 from image_moderation.settings import Settings, milliseconds
@@ -36,9 +37,12 @@ def policy(settings: Settings) -> Policy:
 
 
 def make_store(
-    settings: Settings, client: Client, timer: Callable[[float], None] = lambda _: None
+    settings: Settings,
+    client: Client,
+    timer: Callable[[float], None] = lambda _: None,
+    on_clock_offset: Callable[[float], None] = lambda _: None,
 ) -> RedisStore:
-    """Return the store; `timer` is called with the seconds of each `apply`."""
+    """Return the store; for the callbacks see `RedisStore`."""
     return RedisStore(
         client,
         prefix=settings.key_prefix,
@@ -47,6 +51,8 @@ def make_store(
         reporter_key=settings.reporter_key_bytes,
         clock=clock,
         timer=timer,
+        most_skew=MOST_CLOCK_SKEW,
+        on_clock_offset=on_clock_offset,
     )
 
 

@@ -142,6 +142,7 @@ def test_a_valid_example_is_parsed(file: Path) -> None:
         ("reported-time-null", NOW),
         ("reported-time-small-letters", 1_795_428_000_000),
         ("reported-time-with-offset", 1_795_428_000_123),
+        ("reported-time-many-decimals", 1_795_428_000_123),
         ("reported-long-ago", 1),
     ],
 )

@@ -26,6 +26,7 @@ from image_moderation.telemetry.server import HttpServer
 DESIGNED = (
     "batch_reports",
     "block_threshold",
+    "clock_offset_seconds",
     "breaker_open",
     "build_info",
     "dead_letters_total",

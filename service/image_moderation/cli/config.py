@@ -1,14 +1,23 @@
 """`config`: prints the effective configuration."""
 
-from image_moderation.cli.output import Json, plain, say, say_json
-from image_moderation.settings import Settings
+from image_moderation.cli.output import Json, note, plain, say, say_json
+from image_moderation.domain.clock import DAY
+from image_moderation.settings import Settings, milliseconds
+from image_moderation.settings.environment import variable
+from image_moderation.store.redis_store import kept_decided
+from image_moderation.wiring import policy
 
 
 def config(as_json: Json = False) -> None:
     """Print the effective configuration, one variable a line, secrets masked. `off` means unset."""
-    effective = Settings.load().effective()
+    settings = Settings.load()
+    effective = settings.effective()
     if as_json:
         say_json(effective)
         return
     for name, value in effective.items():
         say(f"{name}={'off' if value is None else plain(value)}")
+    kept = kept_decided(policy(settings), milliseconds(settings.block_retention))
+    if kept > milliseconds(settings.block_retention):
+        variable_name, days = variable("block_retention"), kept // DAY
+        note(f"{variable_name}: decided images are remembered for {days} days, because reports may be late.")

@@ -16,7 +16,7 @@ time_of = stamp
 
 def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy, now: int) -> list[str]:
     """Return lines that say why the image is or isn't blocked. `now` is in milliseconds."""
-    if case == Case():
+    if not case.known:
         lines = [f"{image} is not blocked: no report of it is known, or its case was removed."]
     elif case.state is State.BLOCKED:
         by_moderator = case.trigger is Trigger.MODERATOR

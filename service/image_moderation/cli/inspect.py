@@ -72,7 +72,7 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy, no
     decided = case.revision > 0
     return {
         "image_id": image,
-        "known": case != Case(),
+        "known": case.known,
         "state": case.state,
         "blocked": case.state is State.BLOCKED,
         "revision": case.revision if decided else None,

@@ -68,6 +68,11 @@ class Case:
     """In the order of their times, so that what slides out of the window is at the beginning."""
 
     @property
+    def known(self) -> bool:
+        """False for an image without events, also if its case was forgotten a moment ago."""
+        return self != Case(decided_at=self.decided_at)
+
+    @property
     def reported(self) -> tuple[int, int] | None:
         """The least and the greatest time of the reports that count; None if none does."""
         times = [record.time for record in self.records.values() if record.stands]

@@ -12,7 +12,7 @@ _PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 # of Python differ there.
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _MINUTES = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-_RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_MINUTES})$"
+_RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_MINUTES})$"
 
 ImageId = Annotated[
     str,

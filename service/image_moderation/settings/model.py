@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     )
     block_threshold: int = whole(5, 1, 1_000)
     report_window: Duration = duration("30d", "1s", "3650d")
+    # The store keeps a decided case never shorter than an open one; README says how long that is.
     block_retention: Duration = duration("365d", "1s", "36500d")
     immunity: Duration = duration("30d", "0s", "3650d")
     review_threshold: int | None = whole(None, 1, 999, ", below the block threshold")

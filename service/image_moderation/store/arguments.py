@@ -58,6 +58,14 @@ class ClaimDueArguments(NamedTuple):
     """Members at most."""
 
 
+class ForgetArguments(NamedTuple):
+    """Of `scripts/forget.lua`."""
+
+    image: str
+    remembered: AsText
+    """Milliseconds for which the time of the latest decision is kept."""
+
+
 class DeliverArguments(NamedTuple):
     """Of `scripts/deliver.lua`."""
 

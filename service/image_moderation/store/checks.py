@@ -1,5 +1,6 @@
 """Checks, before the first report, that a Redis server may be used as the store."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -28,6 +29,25 @@ async def check_server(redis: Client) -> None:
             "store_persists_nothing",
             hint="a restart of the store forgets every report; set appendonly yes",
         )
+
+
+async def clock_offset(redis: Client, clock: Callable[[], int]) -> int:
+    """Return by how many milliseconds this process's clock is ahead of the store's, negative if behind.
+
+    Less than the truth by what the question took, so that a slow answer raises no alarm. Of the nodes of a
+    Cluster the one that differs most.
+
+    Raises:
+        redis.exceptions.RedisError: call again.
+    """
+    before = clock()
+    answers: list[Any] = await _every_node(redis, "TIME")
+    after = clock()
+    offsets: list[int] = []
+    for seconds, microseconds in answers:
+        store = seconds * 1000 + microseconds // 1000
+        offsets.append(max(before - store, 0) or min(after - store, 0))
+    return max(offsets, key=abs)
 
 
 async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:

@@ -12,7 +12,12 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from image_moderation.redis_connection import Client
 from image_moderation.store import layout, packing, replies
-from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments, DeliverArguments
+from image_moderation.store.arguments import (
+    ApplyArguments,
+    ClaimDueArguments,
+    DeliverArguments,
+    ForgetArguments,
+)
 from image_moderation.store.formats import Constant
 from image_moderation.store.signature import Signature, inline
 
@@ -52,7 +57,8 @@ CONSTANTS = layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS
 APPLY = Script("apply", ApplyArguments, parts=PARTS, constants=CONSTANTS)
 CLAIM_DUE = Script("claim_due", ClaimDueArguments)
 DELIVER = Script("deliver", DeliverArguments)
-ALL = (APPLY, CLAIM_DUE, DELIVER)
+FORGET = Script("forget", ForgetArguments, constants=layout.CONSTANTS)
+ALL = (APPLY, CLAIM_DUE, DELIVER, FORGET)
 
 
 async def run(redis: Client, commands: Sequence[Command]) -> list[Any]:

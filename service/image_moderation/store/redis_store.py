@@ -12,13 +12,14 @@ from redis.asyncio import Redis
 from image_moderation.domain.case import Case
 from image_moderation.domain.clock import DAY
 from image_moderation.domain.decision import Applied, Decision
+from image_moderation.domain.errors import StoreUnavailable
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Tick
 from image_moderation.redis_connection import Client
 from image_moderation.store import lua
 from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments
 from image_moderation.store.breaker import Breaker
-from image_moderation.store.checks import check_server
+from image_moderation.store.checks import check_server, clock_offset
 from image_moderation.store.digests import Digests
 from image_moderation.store.keys import Keys
 from image_moderation.store.layout import decode
@@ -43,6 +44,11 @@ class Lifetimes:
     """A decision, or an image to look at again, belongs to its taker for so long."""
 
 
+def kept_decided(policy: Policy, retention: int) -> int:
+    """Return how long a decided case is kept after its last change, in milliseconds."""
+    return max(retention, max(policy.report_window, policy.immunity, policy.review_grace) + LATE_DELIVERY)
+
+
 class RedisStore:
     """The cases in one Redis, or in a Cluster. Their decisions go to the outbox of `RedisOutbox`."""
 
@@ -57,8 +63,14 @@ class RedisStore:
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes] = os.urandom,
         timer: Callable[[float], None] = lambda _: None,
+        most_skew: int | None = None,
+        on_clock_offset: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """`clock` gives milliseconds since 1970 UTC; `timer` takes the seconds of each `apply`."""
+        """`clock` gives milliseconds since 1970 UTC; `timer` takes the seconds of each `apply`.
+
+        Where the clock is off from the store's by more than `most_skew` milliseconds the store counts as
+        unavailable; None takes any clock. `on_clock_offset` takes the seconds by which it is ahead.
+        """
         self._redis = redis
         self._one_server = isinstance(redis, Redis)
         self._keys = Keys(prefix)
@@ -72,6 +84,9 @@ class RedisStore:
         self._clock = clock
         self._random_bytes = random_bytes
         self._timer = timer
+        self._most_skew = most_skew
+        self._on_clock_offset = on_clock_offset
+        self._clock_offset = 0
 
     async def open(self) -> None:
         """Check that the server may be used and agree with other replicas on the key of the digests.
@@ -84,13 +99,15 @@ class RedisStore:
         """
         async with errors():
             await check_server(self._redis)
+        await self._check_clock()
+        async with errors():
             self._key_in_use = await agree_on_key(
                 self._redis, self._keys, self._reporter_key, self._random_bytes
             )
         self._digests = Digests(self._key_in_use)
 
     async def check(self) -> None:
-        """Check that the store answers, and that its reporter key is still the one this process uses.
+        """Check that the store answers, that the clocks agree, and that the reporter key is still in use.
 
         Raises:
             Misconfigured: another key is in use now.
@@ -99,9 +116,26 @@ class RedisStore:
         async with errors():
             configured = self._reporter_key is not None
             await keep_record(self._redis, self._keys, self._key_in_use, configured=configured)
+        await self._check_clock()
+
+    async def _check_clock(self) -> None:
+        async with errors():
+            self._clock_offset = await clock_offset(self._redis, self._clock)
+        self._on_clock_offset(self._clock_offset / 1000)
+        self._refuse_skew()
+
+    def _refuse_skew(self) -> None:
+        """Raise StoreUnavailable while the clock is off: what is written then could expire at once."""
+        if self._most_skew is not None and abs(self._clock_offset) > self._most_skew:
+            where = "ahead of" if self._clock_offset > 0 else "behind"
+            raise StoreUnavailable(
+                f"this machine's clock is {abs(self._clock_offset) // 1000} s {where} the store's; "
+                f"takes {self._most_skew // 1000} s at most"
+            )
 
     async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied:
         """Apply a batch. See `intake.ports.Store`."""
+        self._refuse_skew()
         calls = pack(
             events,
             keys=self._keys,
@@ -139,8 +173,7 @@ class RedisStore:
     ) -> list[Command]:
         policy = self._policy
         open_until = now + policy.report_window + LATE_DELIVERY
-        longest = max(policy.report_window, policy.immunity, policy.review_grace) + LATE_DELIVERY
-        decided_until = now + max(longest, self._lifetimes.decided)
+        decided_until = now + kept_decided(policy, self._lifetimes.decided)
         sets = (self._keys.outboxes, self._keys.due, self._keys.reviews)
         arguments = partial(
             ApplyArguments,

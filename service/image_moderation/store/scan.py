@@ -11,8 +11,11 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from image_moderation.domain.case import Case
+from image_moderation.domain.clock import MOST_CLOCK_SKEW
 from image_moderation.domain.decision import State
 from image_moderation.redis_connection import Client
+from image_moderation.store import lua
+from image_moderation.store.arguments import ForgetArguments
 from image_moderation.store.keys import Keys, partition_of
 from image_moderation.store.layout import decode
 from image_moderation.store.redis_errors import errors
@@ -79,21 +82,20 @@ class CaseScan:
     async def forget(self, image_id: str) -> bool:
         """Remove an image's case, its withheld block and its unanswered review; return whether it had a case.
 
-        Decisions that were taken and not yet published stay in the outbox, because they are promised.
-        Repeating is safe.
+        The time of its latest decision stays for as long as two replicas' clocks may differ, so that the next
+        decision is later. Decisions that were taken and not yet published stay in the outbox, because they
+        are promised. Repeating is safe.
 
         Raises:
             StoreUnavailable: it may be removed, or not; call again.
         """
         image = image_id.encode()
+        partition = partition_of(image)
+        keys = (self._keys.case(image), self._keys.due[partition], self._keys.reviews[partition])
+        arguments = ForgetArguments(image=image_id, remembered=2 * MOST_CLOCK_SKEW)
         async with errors():
-            # In one transaction, as all keys are in one slot: a report in between would find half of it.
-            pipeline: Any = self._redis.pipeline(transaction=True)
-            pipeline.execute_command("UNLINK", self._keys.case(image))
-            for waiting in (self._keys.due, self._keys.reviews):
-                pipeline.execute_command("ZREM", waiting[partition_of(image)], image)
-            removed: list[int] = await pipeline.execute()
-        return bool(removed[0])
+            [removed] = await lua.run(self._redis, [lua.FORGET.command(keys, arguments)])
+        return bool(removed)
 
     async def _pages(self, progress: Progress) -> AsyncIterator[list[bytes]]:
         """Yield the keys of cases, as many at a time as one SCAN finds."""

@@ -110,6 +110,10 @@ class Metrics:
         self._breaker = self._gauge(
             "breaker_open", "1 while the last hour has had as many automatic blocks as it may have."
         )
+        self._clock_offset = self._gauge(
+            "clock_offset_seconds",
+            "By how much this process's clock is ahead of the store's; beyond 300 either way it stops.",
+        )
         self._lag = self._gauge(
             "intake_lag", "Messages not yet delivered to this group; NaN if the broker doesn't know."
         )
@@ -184,6 +188,10 @@ class Metrics:
     def review_age(self, seconds: float) -> None:
         """Set the seconds that the oldest request for a review has waited for a verdict (0 for none)."""
         self._review_age.set(seconds)
+
+    def clock_offset(self, seconds: float) -> None:
+        """Set by how much this process's clock is ahead of the store's; negative if it is behind."""
+        self._clock_offset.set(seconds)
 
     def breaker(self, is_open: bool) -> None:
         """Set whether automatic blocks are being withheld."""

@@ -15,3 +15,10 @@ def test_config_masks_secrets(call: Call) -> None:
     assert "MODERATION_REPORTER_KEY=***" in lines
     assert "MODERATION_DECISION_RETENTION=off" in lines
     assert "MODERATION_BLOCK_THRESHOLD=5" in lines
+
+
+def test_config_says_how_long_decided_images_are_remembered_at_least(call: Call) -> None:
+    url = {"broker_url": "redis://h:6379"}
+    assert "remembered for 37 days" in call("config", **url, block_retention="1d").err
+    assert "remembered for 97 days" in call("config", **url, block_retention="1d", immunity="90d").err
+    assert call("config", **url).err == ""

@@ -43,13 +43,11 @@ for n = 1, given do
       outcomes[n] = TICKED
     end
     work = work + EVENT_WORK + BYTE_WORK * #records
-    if dirty then cases[i], changed[i] = dump(), true end
+    if dirty then cases[i], changed[i] = dump() end
   end
 end
 
-for i in pairs(changed) do
-  local flags = byte(cases[i], 1)
-  local expires = (flags >= WAITING or flags % (2 * DECIDED) >= DECIDED) and decided_until or open_until
+for i, expires in pairs(changed) do
   redis.call("SET", KEYS[before_cases + i], cases[i], "PXAT", expires)
 end
 

@@ -39,6 +39,7 @@ local function load(packed)
   records = sub(packed, at + length + 1)
 end
 
+-- Returns the packed case, and when it expires.
 local function dump()
   local flags, decided, waiting = (blocked and BLOCKED or 0) + (grouped and GROUPED or 0), "", ""
   if decided_at > 0 or verdict > 0 then
@@ -53,7 +54,8 @@ local function dump()
     flags = flags + WAITING
     waiting = pack(WAITING_PART, review_at, rests_on, shadow_at, shadow_rests_on, marks)
   end
-  return pack(HEAD, flags, floor, last, score) .. decided .. waiting .. char(#reasons) .. reasons .. records
+  local until_when = (revision > 0 or verdict > 0 or waiting ~= "") and decided_until or open_until
+  return pack(HEAD, flags, floor, last, score) .. decided .. waiting .. char(#reasons) .. reasons .. records, until_when
 end
 
 local function forget_review()
