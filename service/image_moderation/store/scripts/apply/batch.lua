@@ -1,16 +1,12 @@
 -- The batch: applies each event, stores the changed cases, and answers.
 
--- Reads the case with this number and those after it: more at once as long as they are small.
+-- Reads the case with this number and some after it.
 local function fetch(first)
-  local final = min(first + at_once - 1, #KEYS - before_cases)
-  local values, bytes = redis.call("MGET", unpack(KEYS, before_cases + first, before_cases + final)), 0
-  for n = 1, #values do
-    local i = first + n - 1
-    if cases[i] == nil then cases[i] = values[n] end
-    if values[n] then bytes = bytes + #values[n] end
+  local final = min(first + CASES_AT_ONCE - 1, #KEYS - before_cases)
+  local values = redis.call("MGET", unpack(KEYS, before_cases + first, before_cases + final))
+  for i = first, final do
+    if cases[i] == nil then cases[i] = values[i - first + 1] end
   end
-  work = work + BYTE_WORK * bytes
-  if bytes < SMALL then at_once = min(2 * at_once, CASES_AT_ONCE) end
 end
 
 local given, applied = #events / EVENT_BYTES, 0

@@ -30,8 +30,11 @@ local function load(packed)
   if flags >= WAITING then
     local marks
     review_at, rests_on, shadow_at, shadow_rests_on, marks = unpack_from(WAITING_PART, packed, at)
-    withheld, shadow_blocked = marks % (2 * WITHHELD) >= WITHHELD, marks % (2 * SHADOW_BLOCKED) >= SHADOW_BLOCKED
-    by_breaker, shadow_by_breaker = marks % (2 * BY_BREAKER) >= BY_BREAKER, marks >= SHADOW_BY_BREAKER
+    by_breaker, shadow_by_breaker = false, false
+    if marks > 0 then
+      withheld, shadow_blocked = marks % (2 * WITHHELD) >= WITHHELD, marks % (2 * SHADOW_BLOCKED) >= SHADOW_BLOCKED
+      by_breaker, shadow_by_breaker = marks % (2 * BY_BREAKER) >= BY_BREAKER, marks >= SHADOW_BY_BREAKER
+    end
     at = at + WAITING_PART_BYTES
   end
   local length = byte(packed, at)
