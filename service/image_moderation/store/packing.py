@@ -21,8 +21,8 @@ Work is counted roughly in nanoseconds: EVENT_WORK for each event, DECISION_WORK
 each byte of a case that C copies or searches, SCAN_WORK for each that Lua goes through record by record.
 """
 EVENT_WORK, DECISION_WORK, BYTE_WORK, SCAN_WORK = 3_000, 15_000, 4, 20
-CASES_AT_ONCE = 64
-"""Cases that the script reads in one go: 12 MB where each is as large as can be."""
+CASES_AT_ONCE, SMALL = 64, 50_000
+"""Cases that the script reads in one go: an eighth at first, twice as many while they are under SMALL bytes."""
 UNSETTLED_AT_MOST = 1_000
 """Unsettled decisions that a retried batch returns; a sweep publishes the others."""
 
@@ -33,6 +33,7 @@ CONSTANTS: dict[str, Constant] = {
     "BYTE_WORK": BYTE_WORK,
     "SCAN_WORK": SCAN_WORK,
     "CASES_AT_ONCE": CASES_AT_ONCE,
+    "SMALL": SMALL,
     "UNSETTLED_AT_MOST": UNSETTLED_AT_MOST,
     "EVENT": EVENT.lua,
     "EVENT_BYTES": EVENT.size,

@@ -1,12 +1,16 @@
 -- The batch: applies each event, stores the changed cases, and answers.
 
--- Reads the case with this number and some after it.
+-- Reads the case with this number and some after it: more at once as long as they are small.
 local function fetch(first)
-  local final = min(first + CASES_AT_ONCE - 1, #KEYS - before_cases)
+  local final, bytes = min(first + at_once - 1, #KEYS - before_cases), 0
   local values = redis.call("MGET", unpack(KEYS, before_cases + first, before_cases + final))
   for i = first, final do
-    if cases[i] == nil then cases[i] = values[i - first + 1] end
+    local value = values[i - first + 1]
+    if cases[i] == nil then cases[i] = value end
+    if value then bytes = bytes + #value end
   end
+  work = work + bytes
+  if bytes < SMALL and at_once < CASES_AT_ONCE then at_once = 2 * at_once end
 end
 
 local given, applied = #events / EVENT_BYTES, 0

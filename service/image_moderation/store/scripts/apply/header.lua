@@ -38,4 +38,5 @@ local work = 0  -- done so far; see `store/packing.py`
 local before_cases = waiting_sets and 3 * outboxes or outboxes
 
 local cases, changed, decided_now = {}, {}, {}
+local at_once = CASES_AT_ONCE / 8  -- cases to read in one go
 local reply, outcomes = { "" }, {}
