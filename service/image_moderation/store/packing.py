@@ -15,14 +15,14 @@ REPORT, RETRACTION, UPHELD, CLEARED, TICK, URGENT_REPORT = range(6)
 NO_TRACE = " " * 55
 
 WORK_AT_MOST = 6_000_000
-"""Other clients wait while a script runs, so a call that has done this much leaves other events to another.
+"""Other clients wait while a script runs, so a call that has done so much leaves other events to another.
 
 Work is counted roughly in nanoseconds: EVENT_WORK for each event, DECISION_WORK for a decision, BYTE_WORK for
 each byte of a case that C copies or searches, SCAN_WORK for each that Lua goes through record by record.
 """
 EVENT_WORK, DECISION_WORK, BYTE_WORK, SCAN_WORK = 3_000, 15_000, 4, 20
 CASES_AT_ONCE, SMALL = 64, 50_000
-"""Cases that the script reads in one go: an eighth at first, twice as many while they are under SMALL bytes."""
+"""Cases that the script reads in one go: an eighth at first, more while they are under SMALL bytes."""
 UNSETTLED_AT_MOST = 1_000
 """Unsettled decisions that a retried batch returns; a sweep publishes the others."""
 
