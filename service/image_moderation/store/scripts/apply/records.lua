@@ -87,7 +87,9 @@ end
 local function with_record(at, record, time)
   if at then records = sub(records, 1, at - 1) .. sub(records, at + size) end
   local place = #records + 1 - size
-  if place < 1 or unpack_from(STANDING, records, place + STANDING_AT) <= time then
+  -- If all others count, none is newer than `last`.
+  local newest = time == last and #records == (score - 1) * size
+  if newest or place < 1 or unpack_from(STANDING, records, place + STANDING_AT) <= time then
     records = records .. record
     return
   end
