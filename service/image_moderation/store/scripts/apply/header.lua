@@ -2,8 +2,8 @@
 -- server, those of one partition at a time on a Cluster. Applying an event again changes nothing.
 --
 -- `domain/rules` states the rule plainly, in modules and functions of the same names in the same order.
--- `store/lua.py` joins the parts of this folder (header, case, reasons, records, decisions, evaluation, reports, reviews, batch), and
--- before them declares every constant, which are in capitals, and each argument as a local.
+-- `store/lua.py` joins the parts of this folder (header, case, reasons, records, decisions, evaluation, reports,
+-- reviews, batch), writes each argument before them as a local, and each constant, in capitals, in its place.
 --
 -- KEYS[1..o]  the outboxes of the call's partitions (ZSET: frozen decision -> when to try to publish it next)
 -- KEYS[..3o]  with `waiting_sets` only: the partitions' withheld blocks (ZSET: image -> when to look again),
@@ -24,8 +24,9 @@
 --   reasons                                                 the n-th is ARGV[before_reasons + n]
 --
 -- Returns { outcomes, event, decision, event, decision, ... }
---   outcomes    one letter an event, of as many as were applied: the others need another call; COUNTED, DUPLICATE, ALREADY_BLOCKED, LATE, RETRACTED, RETRACTED_BEFORE,
---               STALE, HELD, UPHELD, CLEARED, TICKED; store/replies.py says which
+--   outcomes    one letter for each event that was applied, the others need another call: COUNTED, DUPLICATE,
+--               ALREADY_BLOCKED, LATE, RETRACTED, RETRACTED_BEFORE, STALE, HELD, UPHELD, CLEARED, TICKED;
+--               store/replies.py has the letters
 --   event       the number of the event that brought the decision: negative for a decision of shadow mode, which
 --               is never published; 0 for one found in the outbox of a retried batch
 --   decision    the frozen decision, JSON, as it lies in the outbox
