@@ -1,7 +1,7 @@
 """Kafka's own: its URL, which offsets are committed, and the group while the store is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -77,15 +77,6 @@ def broker(harnesses: Callable[[str], Harness]) -> Harness:
 
 def group(harness: Harness) -> Consumer:
     return Consumer(client_settings(harness.url) | {"group.id": GROUP, "enable.auto.commit": False})
-
-
-@pytest.fixture
-async def world(broker: Harness) -> AsyncIterator[World]:
-    world = World(broker)
-    yield world
-    for replica in world.replicas:
-        replica.gate.set()
-    await asyncio.gather(*(replica.transport.stop(2) for replica in world.replicas))
 
 
 async def test_a_long_wait_holds_what_is_read_and_loses_nothing(world: World) -> None:

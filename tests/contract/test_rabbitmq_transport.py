@@ -45,19 +45,10 @@ EXCHANGE, QUEUE = "image-moderation", f"{GROUP}.{REPORTED}"
 
 
 @pytest.fixture
-def rabbitmq(harnesses: Callable[[str], Harness]) -> Harness:
+def broker(harnesses: Callable[[str], Harness]) -> Harness:
     harness = harnesses("rabbitmq")
     harness.fresh()
     return harness
-
-
-@pytest.fixture
-async def world(rabbitmq: Harness) -> AsyncIterator[World]:
-    world = World(rabbitmq)
-    yield world
-    for replica in world.replicas:
-        replica.gate.set()
-        await replica.transport.stop(2)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -15,7 +15,6 @@ from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
 from image_moderation.domain.message import Outgoing, RawMessage
 from image_moderation.wiring import clock
-from tests.support.brokers.harness import Harness
 from tests.support.brokers.replica import (
     BATCH,
     BLOCKED,
@@ -33,15 +32,6 @@ from tests.support.brokers.replica import (
 )
 from tests.support.service_process import ROOT
 from tests.support.waiting import stays_true_for_async, wait_until_async
-
-
-@pytest.fixture
-async def world(broker: Harness) -> AsyncIterator[World]:
-    world = World(broker)
-    yield world
-    for replica in world.replicas:
-        replica.gate.set()
-    await asyncio.gather(*(replica.transport.stop(2) for replica in world.replicas))
 
 
 async def test_what_was_there_before_the_first_start_is_read(world: World) -> None:
