@@ -1,6 +1,6 @@
 """Records as messages, and which offsets of a partition are finished."""
 
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import Message
 from faststream.message import StreamMessage
@@ -28,6 +28,13 @@ class PartitionOffsets:
         milliseconds.
         """
 
+    @classmethod
+    def moved_to(cls, offset: int) -> Self:
+        """Return a partition whose next offset is `offset`, which the group does not know yet."""
+        offsets = cls()
+        offsets.next = offset
+        return offsets
+
     def hand_out(self, offset: int, arrived: int | None) -> None:
         """Note that the handler is given a message. Offsets grow, but not always by one."""
         self.next = offset + 1
@@ -40,7 +47,8 @@ class PartitionOffsets:
     def to_commit(self, *, again: bool) -> int | None:
         """Return the first offset that is not finished, at which another reader has to begin.
 
-        None if nothing was handed out, and, without `again`, if it has not moved since the last call.
+        None if nothing was handed out and the group stands there already, and, without `again`, if it has
+        not moved since the last call.
         """
         if self.next == self._begin:
             return None

@@ -143,8 +143,7 @@ class KafkaReader(Reader):
             offsets, offset = self.partitions[place], offset_of(message)
             if offsets.next is not None and offset < offsets.next:
                 # The client never goes back by itself: the topic was created again or truncated.
-                log.warning("partition_restarted", channel=place[0], partition=place[1], offset=offset)
-                offsets = self.partitions[place] = PartitionOffsets()
+                offsets = self.partitions[place] = _restarted(*place, offset)
             batches.setdefault(place[0], Batch()).add(message, offsets)
         return list(batches.values())
 
@@ -166,7 +165,21 @@ class KafkaReader(Reader):
         self.partitions = {(one.topic, one.partition): PartitionOffsets() for one in partitions}
         self._joined = True
         for one in consumer.committed(partitions, timeout=TIMEOUT):
-            self.partitions[one.topic, one.partition] = PartitionOffsets(max(one.offset, 0))
+            self.partitions[one.topic, one.partition] = self._standing(consumer, one)
+
+    def _standing(self, consumer: Consumer, committed: TopicPartition) -> PartitionOffsets:
+        """Return where the group stands in a partition: at its beginning if the offset lies behind its end.
+
+        The topic was then created again or truncated. The client reads from the beginning, but the group
+        would stand there only after the first report: a topic that fills up before the next start would be
+        skipped up to the old offset.
+        """
+        if committed.offset <= 0:
+            return PartitionOffsets(0)
+        begin, end = consumer.get_watermark_offsets(committed, timeout=TIMEOUT)
+        if committed.offset <= end:
+            return PartitionOffsets(committed.offset)
+        return _restarted(committed.topic, committed.partition, begin)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit finished messages, and give the share back. The client waits for the commit's answer."""
@@ -180,3 +193,9 @@ class KafkaReader(Reader):
         self.partitions = {}
         self._joined = False
         consumer.resume(partitions)  # or they would still be paused when they come back to this process
+
+
+def _restarted(topic: str, partition: int, offset: int) -> PartitionOffsets:
+    """Return where the group stands in a partition that is read from `offset` again."""
+    log.warning("partition_restarted", channel=topic, partition=partition, offset=offset)
+    return PartitionOffsets.moved_to(offset)
