@@ -206,3 +206,29 @@ def test_the_alert_rules_are_those_of_prometheus() -> None:
     written = prometheus_rule.MANIFEST.read_text()
     assert written == prometheus_rule.manifest(rules), "the rules have changed: `make rules`"
     assert yaml.safe_load(written)["spec"] == yaml.safe_load(rules)
+
+
+def test_the_trial_is_apart_from_the_real_replicas(rendered: dict[str, list[Document]]) -> None:
+    """Nothing of it replaces something of theirs, and no selector of one finds a pod of the other."""
+    trial = render(KUBERNETES / "overlays" / "trial")
+    for document in trial:
+        check(document)
+    assert not names(trial) & names(rendered["redis"])
+    [config] = [document["data"] for document in trial if document["kind"] == "ConfigMap"]
+    settings = Settings.load(config | {"MODERATION_BROKER_URL": "redis://b"})
+    assert settings.mode == "shadow"
+    assert "image-moderation" not in (settings.key_prefix, settings.consumer_group)
+    for these, others in ((trial, rendered["redis"]), (rendered["redis"], trial)):
+        labels = find(others, *deployment_of(others))["spec"]["template"]["metadata"]["labels"]
+        specs = [document["spec"] for document in these if "spec" in document]
+        selectors = [spec.get("selector") or spec.get("podSelector") for spec in specs]
+        assert not [one for one in selectors if one and one["matchLabels"].items() <= labels.items()]
+
+
+def names(documents: list[Document]) -> set[tuple[str, str]]:
+    return {(document["kind"], document["metadata"]["name"]) for document in documents}
+
+
+def deployment_of(documents: list[Document]) -> tuple[str, str]:
+    [found] = [name for name in names(documents) if name[0] == "Deployment"]
+    return found
