@@ -22,7 +22,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench static lint fmt contracts rules \
+.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick static lint fmt contracts rules \
 	alerts dashboard ci lock servers clean
 
 help: ## list the targets
@@ -68,8 +68,11 @@ faults: setup ## the long fault-injection tests (marked soak)
 deploy-check: setup ## what can be proven of deploy/ without a container engine or a cluster; `make test` does it too
 	$(BIN)/pytest tests/deploy $(ARGS)
 
-bench: setup ## measure throughput and latency (BROKER=nats, …); results go to build/
+bench: setup ## measure speed, latency, memory and start (ten minutes; BROKER=nats, …); results go to build/bench/
 	$(BIN)/python -m tests.benchmarks.bench --broker $(BROKER) $(ARGS)
+
+bench-quick: setup ## the same in about a minute, with fewer rounds
+	$(BIN)/python -m tests.benchmarks.bench --quick $(ARGS)
 
 static: setup
 	$(BIN)/ruff check

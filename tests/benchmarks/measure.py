@@ -3,20 +3,22 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
-from tests.benchmarks import naive
+from tests.benchmarks.contestants import Contestant
 from tests.benchmarks.load import STREAM
+from tests.benchmarks.pinning import CLIENT, pinned
 from tests.benchmarks.processes import (
     Failed,
     check,
     cpu_seconds,
+    most_memory,
     progress,
     running,
-    server_cpu_seconds,
     waiting_decisions,
 )
 from tests.support.service_process import ServiceProcess
@@ -28,60 +30,52 @@ POLL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
-    """Something that consumes the stream."""
-
-    name: str
-    group: str
-    start: Callable[[Path, str], ServiceProcess]
-    reports: int
-    """Number of reports to consume; the first tenth is the warm-up."""
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
-    """The measurements of one run. Times are CPU time."""
+    """The measurements of one run. Times are CPU time, of all processes of a side together."""
 
     reports_per_second: float
     client_us_per_report: float
     server_us_per_report: float
+    most_client_megabytes: float = float("nan")
+    """The most that one process of the client had resident."""
 
 
-def contestants(reports: int, naive_reports: int) -> tuple[Contestant, Contestant]:
-    """Return the naive handler and the service."""
-    return (
-        Contestant(
-            "naive",
-            naive.GROUP,
-            lambda place, url: ServiceProcess(
-                place,
-                {"BENCH_URL": url},
-                module="tests.benchmarks.naive",
-                arguments=(),
-                wait="",
-                name="naive",
-            ),
-            min(reports, naive_reports),
-        ),
-        Contestant(
-            "service",
-            "image-moderation",
-            lambda place, url: ServiceProcess(place, {"MODERATION_BROKER_URL": url}, wait=""),
-            reports,
-        ),
-    )
-
-
-def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int], None]) -> Run:
-    """Let a contestant consume a fresh copy of the stream; call `tell` with the number of reports done."""
-    with redis.Redis.from_url(url) as client, redis.Redis.from_url(url, db=MASTER_DB) as master:
-        client.flushdb()
+def fresh_copy(client: redis.Redis, url: str) -> None:
+    """Empty the database and give it a copy of the master stream."""
+    client.flushdb()
+    with redis.Redis.from_url(url, db=MASTER_DB) as master:
         master.copy(MASTER, STREAM, destination_db=0, replace=True)
-        with running(contestant.start(place, url)) as process:
-            first = sample_at(client, process, contestant, contestant.reports // 10, tell)
-            last = sample_at(client, process, contestant, contestant.reports, tell)
-            if contestant.group != naive.GROUP:
-                await_published(client, process)
+
+
+def measure(
+    place: Path,
+    url: str,
+    server: int,
+    contestant: Contestant,
+    reports: int,
+    *,
+    processes: int = 1,
+    cores: set[int] = CLIENT,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Run:
+    """Let a contestant consume a fresh copy of the stream; call `tell` with the number of reports done.
+
+    `server` is the server's process id. The first tenth is the warm-up.
+    """
+    with redis.Redis.from_url(url) as client, ExitStack() as stack:
+        fresh_copy(client, url)
+        started: list[ServiceProcess] = []
+        with pinned(cores):
+            for number in range(processes):
+                folder = place / str(number)
+                folder.mkdir(exist_ok=True)
+                started.append(stack.enter_context(running(contestant.start(folder, url))))
+        observed = Observed(client, server, started, contestant, tell)
+        first = observed.at(reports // 10)
+        last = observed.at(reports)
+        if contestant.publishes:
+            observed.await_published()
+        memory = max(most_memory(process.pid) for process in started)
     done, seconds = last.done - first.done, last.at - first.at
     if done <= 0:
         raise Failed("too few reports: the run ended before it could be measured; use a larger --reports")
@@ -89,6 +83,7 @@ def measure(place: Path, url: str, contestant: Contestant, tell: Callable[[int],
         done / seconds,
         (last.client_cpu - first.client_cpu) / done * 1e6,
         (last.server_cpu - first.server_cpu) / done * 1e6,
+        memory,
     )
 
 
@@ -102,35 +97,45 @@ class Moment:
     server_cpu: float
 
 
-def sample_at(
-    client: redis.Redis,
-    process: ServiceProcess,
-    contestant: Contestant,
-    target: int,
-    tell: Callable[[int], None],
-) -> Moment:
-    """Return the first observed moment at which `target` reports were processed."""
-    deadline = time.monotonic() + RUN_SECONDS
-    while True:
-        now = progress(client, STREAM, contestant.group)
-        if now is not None:
-            tell(min(now.done, contestant.reports))
-            if now.done >= target:
-                return Moment(now.at, now.done, cpu_seconds(process.pid), server_cpu_seconds(client))
-        check(process)
-        if time.monotonic() > deadline:
-            raise Failed(f"{contestant.name} did not process {target:,} reports within {RUN_SECONDS} s")
-        time.sleep(POLL)
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a run looks at."""
 
+    client: redis.Redis
+    server: int
+    processes: list[ServiceProcess]
+    contestant: Contestant
+    tell: Callable[[int], None]
 
-def await_published(client: redis.Redis, process: ServiceProcess) -> None:
-    """Return when no decision waits to be published."""
-    deadline = time.monotonic() + 30
-    while waiting_decisions(client):
-        check(process)
-        if time.monotonic() > deadline:
-            raise Failed("decisions were not published within 30 s")
-        time.sleep(POLL)
+    def at(self, target: int) -> Moment:
+        """Return the first observed moment at which `target` reports were processed."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            now = progress(self.client, STREAM, self.contestant.group)
+            if now is not None:
+                self.tell(min(now.done, target))
+                if now.done >= target:
+                    client_cpu = sum(cpu_seconds(process.pid) for process in self.processes)
+                    return Moment(now.at, now.done, client_cpu, cpu_seconds(self.server))
+            self._check()
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"{self.contestant.name} did not process {target:,} reports within {RUN_SECONDS} s"
+                )
+            time.sleep(POLL)
+
+    def await_published(self) -> None:
+        """Return when no decision waits to be published."""
+        deadline = time.monotonic() + 30
+        while waiting_decisions(self.client):
+            self._check()
+            if time.monotonic() > deadline:
+                raise Failed("decisions were not published within 30 s")
+            time.sleep(POLL)
+
+    def _check(self) -> None:
+        for process in self.processes:
+            check(process)
 
 
 def median(runs: list[Run]) -> Run:
@@ -139,4 +144,5 @@ def median(runs: list[Run]) -> Run:
         statistics.median(run.reports_per_second for run in runs),
         statistics.median(run.client_us_per_report for run in runs),
         statistics.median(run.server_us_per_report for run in runs),
+        statistics.median(run.most_client_megabytes for run in runs),
     )

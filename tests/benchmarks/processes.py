@@ -54,10 +54,14 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def server_cpu_seconds(client: redis.Redis) -> float:
-    """Return the CPU time of the server, including its background threads."""
-    info = cast("dict[str, float]", client.info("cpu"))
-    return info["used_cpu_user"] + info["used_cpu_sys"]
+def most_memory(pid: int) -> float:
+    """Return the most megabytes that a process has had resident; NaN on systems without /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return float("nan")
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 class Progress(NamedTuple):

@@ -1,16 +1,14 @@
 """Extracts and runs the programs of `contracts/`."""
 
-import fcntl
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support import npm
 from tests.support.servers import missing
 from tests.support.service_process import ROOT
 
@@ -32,36 +30,10 @@ def program(part: str, language: str) -> str:
 
 def node_modules() -> Path:
     """Return the folder with the packages of the JavaScript programs; install missing or outdated ones."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        missing("node")
-    wanted = json.loads((JAVASCRIPT / "package.json").read_text())["dependencies"]
-    folder = JAVASCRIPT / "node_modules"
-
-    def installed(name: str) -> str:
-        with suppress(FileNotFoundError):
-            return str(json.loads((folder / name / "package.json").read_text())["version"])
-        return ""
-
-    # Only one process installs at a time when several processes run tests.
-    with (JAVASCRIPT / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if any(installed(name) != version for name, version in wanted.items()):
-            _install()
-    return folder
-
-
-def _install() -> None:
-    quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-    done = subprocess.run(
-        ["npm", "install", *quiet],
-        check=False,
-        cwd=JAVASCRIPT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    if done.returncode:
-        print(done.stderr)
+    try:
+        return npm.packages(JAVASCRIPT)
+    except npm.NpmError as error:
+        print(error)
         missing("node")
 
 

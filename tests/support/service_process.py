@@ -31,6 +31,7 @@ class ServiceProcess:
         tmp_path: Path,
         env: Mapping[str, str | None],
         *,
+        program: Sequence[str] = (sys.executable, "-m"),
         module: str = "image_moderation",
         arguments: Sequence[str] = ("serve",),
         wait: str = "ready",
@@ -39,7 +40,7 @@ class ServiceProcess:
     ) -> None:
         """`tmp_path` takes the log file; `name` distinguishes several processes of one test."""
         self.log_path = tmp_path / f"{name}.log"
-        self.command = [sys.executable, "-m", module, *arguments]
+        self.command = [*program, module, *arguments]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MODERATION_")}
         own = {"MODERATION_HTTP_PORT": "0", "MODERATION_LOG_FORMAT": "json", **env}
         self.env = inherited | {key: value for key, value in own.items() if value is not None}
