@@ -4,23 +4,29 @@ Packs commands in C (hiredis): redis-py's asyncio connections otherwise do it in
 hiredis is installed, which was the first line of the profile. Automatic retries are off, because a
 command whose reply was lost may have been applied: whoever called decides what to repeat.
 
-Imports nothing of the project.
+Imports `urls` alone of the project.
 """
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError  # noqa: A004 - the client raises this one, not the built-in
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - the client raises this one, not the built-in
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from image_moderation.urls import STORE_SCHEMES, Url, parse
+from image_moderation.urls.options import LEAST_CONNECTIONS
+from image_moderation.urls.redis_arguments import to_one_server, to_sentinels, to_servers
 
 SOCKET_TIMEOUT = 5.0
 """Seconds that one reply may take; a blocking read must ask for less."""
@@ -84,43 +90,60 @@ class PackedUnixConnection(_PackedInC, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
+class _SentinelClient(Redis):
+    """To one Sentinel. redis-py puts its name and its error into its own error that no master was found."""
+
+    def __repr__(self) -> str:
+        """Short, or the reason behind it would be cut off in `/readyz`."""
+        place = self.connection_pool.connection_kwargs
+        return f"{place['host']}:{place['port']}"
+
+    async def sentinel_masters(self) -> Any:
+        """As redis-py's own, but a Sentinel that refuses is one that can't be asked: the next one is."""
+        try:
+            return await super().sentinel_masters()
+        except ResponseError as error:
+            raise ConnectionError(str(error)) from error
+
+
 Client = Redis | RedisCluster
 
 _CLASSES = {"redis": PackedConnection, "rediss": PackedSSLConnection, "unix": PackedUnixConnection}
 
 
-def connection_class(url: str) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
-    """The connection class for a plain Redis URL."""
-    return _CLASSES[urlsplit(url).scheme]
+def connection_class(url: Url) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
+    """The connection class for the URL of one server."""
+    return _CLASSES[url.scheme.name]
 
 
-def connect(url: str, *, most_connections: int = 32) -> Client:
-    """Return a client for `url`; nothing is sent until its first command.
+def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
+    """Return a client for a URL; nothing is sent until its first command.
 
-    `redis://`, `rediss://`, `unix://`: one server. `redis+sentinel://user:password@h1:26379,h2/name`: the
-    master that the sentinels name. `redis+cluster://h1,h2`: a Cluster.
+    One server, the primary that Sentinels name, or a Cluster: every scheme of stores in `urls.schemes`.
+
+    Raises:
+        UrlError: it is no URL of a store.
     """
-    options: dict[str, Any] = {
+    url = parse(text, STORE_SCHEMES)
+    runtime: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
     }
-    parts = urlsplit(url)
-    if parts.scheme in _CLASSES:
+    limit = {"max_connections": url.options.get("max_connections", most_connections)}
+    if url.scheme.name in _CLASSES:
         # Not ConnectionPool.from_url, which prefers its own class to the one it is given.
-        options |= {"max_connections": most_connections, "connection_class": connection_class(url)}
-        return Redis.from_pool(ConnectionPool(**{**parse_url(url), **options}))
-    for name, value in (("username", parts.username), ("password", parts.password)):
-        if value:
-            options[name] = unquote(value)
-    hosts = [_host(text) for text in parts.netloc.rpartition("@")[2].split(",")]
-    if parts.scheme == "redis+sentinel":
-        sentinels = [(host, port or 26379) for host, port in hosts]
-        sentinel: Any = Sentinel(sentinels, sentinel_kwargs={"socket_timeout": SOCKET_TIMEOUT})  # type: ignore[no-untyped-call]
-        master: Redis = sentinel.master_for(parts.path.strip("/"), **options)
+        arguments = to_one_server(url) | runtime | limit
+        return Redis.from_pool(ConnectionPool(connection_class=connection_class(url), **arguments))
+    arguments = to_servers(url) | runtime | limit | {"ssl": url.scheme.tls}
+    if url.name:
+        sentinel = Sentinel([])  # type: ignore[no-untyped-call]
+        asking = to_sentinels(url) | runtime | {"ssl": url.scheme.tls}
+        sentinel.sentinels = [_SentinelClient(host=host, port=port, **asking) for host, port in url.hosts]
+        master: Redis = sentinel.master_for(url.name, **arguments)
         return master
-    nodes = [ClusterNode(host, port or 6379) for host, port in hosts]
-    return RedisCluster(startup_nodes=nodes, max_connections=most_connections, **options)
+    nodes = [ClusterNode(host, port) for host, port in url.hosts]
+    return RedisCluster(startup_nodes=nodes, **arguments)
 
 
 def connect_one(url: str) -> Redis:
@@ -137,8 +160,3 @@ async def close(client: Client) -> None:
     manager: Sentinel | None = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in manager.sentinels if manager else ():
         await sentinel.aclose()
-
-
-def _host(text: str) -> tuple[str, int | None]:
-    parts = urlsplit(f"//{text}")
-    return parts.hostname or "", parts.port

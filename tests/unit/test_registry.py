@@ -7,7 +7,7 @@ import pytest
 
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.schemes import BROKER_SCHEMES, BROKERS, SCHEMES
+from image_moderation.urls import BROKER_SCHEMES, BROKERS, SCHEMES
 from tests.support.brokers import BROKERS as HARNESSES
 
 NATS = "image_moderation.brokers.nats"

@@ -11,7 +11,7 @@ from image_moderation.domain.policy import Policy
 from image_moderation.settings import Settings, SettingsError, milliseconds
 from image_moderation.wiring import policy
 
-BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?password=hunter2"}
+BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?protocol=3"}
 SECRET = "hunter2"
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from image_moderation.brokers.port import Broker
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.schemes import scheme_of
+from image_moderation.urls import scheme_of
 
 
 def broker_for(url: str) -> Broker:

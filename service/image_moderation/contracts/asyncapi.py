@@ -30,7 +30,7 @@ from image_moderation.events.models import (
     Reviewed,
     types_on,
 )
-from image_moderation.schemes import BROKERS
+from image_moderation.urls import BROKERS
 
 _DESCRIPTION = (
     "Blocks an image automatically once several people have reported it. Every event is a CloudEvent 1.0 "

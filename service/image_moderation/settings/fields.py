@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from image_moderation.events.fields import REASON_PATTERN
-from image_moderation.settings.values import check_address, parse_duration
+from image_moderation.settings.values import parse_duration
+from image_moderation.urls import check_files, parse
 
 KEY_BYTES = (16, 64)
 """Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
@@ -34,7 +35,7 @@ def matching(default: Any, pattern: str, takes: str) -> Any:
 
 def address(schemes: Collection[str]) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
-        check_address(url.get_secret_value(), schemes)
+        check_files(parse(url.get_secret_value(), schemes))
         return url
 
     return AfterValidator(check)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from image_moderation.schemes import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
 from image_moderation.settings.fields import (
     KEY_BYTES,
@@ -25,7 +24,8 @@ from image_moderation.settings.fields import (
     urls,
     whole,
 )
-from image_moderation.settings.values import format_duration, mask_address
+from image_moderation.settings.values import format_duration
+from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, masked, scheme_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -181,16 +181,16 @@ class Settings(BaseSettings):
             elif isinstance(value, tuple):
                 value = ",".join(value) or None
             elif isinstance(value, SecretStr):
-                value = "***" if name == "reporter_key" else mask_address(value.get_secret_value())
+                value = "***" if name == "reporter_key" else masked(value.get_secret_value())
             shown[variable(name)] = value
-        return shown | {variable("store_url"): mask_address(self.store_address)}
+        return shown | {variable("store_url"): masked(self.store_address)}
 
 
 SECRETS = ("broker_url", "store_url", "reporter_key")
 
 
 def _line(found: Found, name: str, why: object) -> str:
-    """Return the line about a field whose value can't be used; `why` is the error of a parser in `values`."""
+    """Return the line about a field whose value can't be used; `why` is its parser's error, if any."""
     value = found.values.get(name)
     if value is None:
         got = "nothing"
@@ -199,4 +199,5 @@ def _line(found: Found, name: str, why: object) -> str:
     else:
         got = ascii(value if len(value) <= 80 else value[:79] + "…")
     because = f" ({why})" if why is not None else ""
-    return f"{found.name(name)}: got {got}{because}; takes {Settings.model_fields[name].description}"
+    takes = getattr(why, "takes", None) or Settings.model_fields[name].description
+    return f"{found.name(name)}: got {got}{because}; takes {takes}"
