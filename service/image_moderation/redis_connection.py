@@ -8,6 +8,7 @@ Imports `urls` alone of the project.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     ConnectionError,  # noqa: A004 - the client raises this one, not the built-in
     ResponseError,
 )
@@ -90,20 +92,32 @@ class PackedUnixConnection(_PackedInC, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
-class _SentinelClient(Redis):
-    """To one Sentinel. redis-py puts its name and its error into its own error that no master was found."""
+_CONNECTING = re.compile(r"^Error \S+ connecting to \S+\. ")
+"""How redis-py begins such an error; the host stands in front of it anyway."""
+
+
+class _SentinelFailure(ConnectionError):
+    """A Sentinel gave no answer that is of use."""
 
     def __repr__(self) -> str:
-        """Short, or the reason behind it would be cut off in `/readyz`."""
+        """The reason, which redis-py leaves out; short, for `/readyz` to have room for those of three."""
+        login = "login refused: " if isinstance(self.__cause__, AuthenticationError) else ""
+        return login + _CONNECTING.sub("", str(self))[:70]
+
+
+class _SentinelClient(Redis):
+    """To one Sentinel. redis-py puts the `repr` of it and of its error into "No master found"."""
+
+    def __repr__(self) -> str:
         place = self.connection_pool.connection_kwargs
         return f"{place['host']}:{place['port']}"
 
     async def sentinel_masters(self) -> Any:
-        """As redis-py's own, but a Sentinel that refuses is one that can't be asked: the next one is."""
+        """As redis-py's own, but a Sentinel that refuses to answer counts as one that doesn't."""
         try:
             return await super().sentinel_masters()
-        except ResponseError as error:
-            raise ConnectionError(str(error)) from error
+        except (ConnectionError, RedisTimeoutError, ResponseError) as error:
+            raise _SentinelFailure(str(error)) from error
 
 
 Client = Redis | RedisCluster

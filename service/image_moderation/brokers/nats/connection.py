@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsSecurity, NatsToken, NatsUserPassword
@@ -13,6 +12,7 @@ from nats.errors import Error, NoServersError
 
 from image_moderation.brokers.calls import Errors, describe, unavailable_on, within
 from image_moderation.domain.errors import BrokerUnavailable
+from image_moderation.urls import Url, parse
 
 FOREVER = -1
 PURGE_IS_SAFE = (2, 9, 15)
@@ -22,19 +22,55 @@ errors: Errors = partial(unavailable_on, Error, OSError)
 """Raises what the server, or the way to it, answers instead of a result as BrokerUnavailable."""
 
 
+class _TlsClient(Client):
+    """Negotiates TLS, whatever the server's INFO asks for.
+
+    nats-py does so only if INFO requires it, also for `tls://`. Else it sends the password in clear text: to
+    a server without TLS, and to anybody on the way who changes that one line.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Called with each INFO; with the first of a connection before anything is sent.
+
+        Raises:
+            Error: the server offers no TLS.
+        """
+        if initial_connection:
+            if not (info.get("tls_required") or info.get("tls_available")):
+                raise Error("the server offers no TLS, so nothing was sent to it")
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
+
+    def _connect_command(self) -> bytes:
+        """Called for what holds the password. A second check, because the client's insides may change."""
+        writer: Any = getattr(self._transport, "_io_writer", None)
+        if writer is None or writer.get_extra_info("ssl_object") is None:
+            raise Error("TLS was not negotiated, so no password was sent")
+        return super()._connect_command()
+
+
+class _TlsBroker(NatsBroker):
+    """FastStream's broker on that client."""
+
+    async def _connect(self) -> Client:
+        client = _TlsClient()
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
+
+
 class Connection:
     """One connection, which FastStream's broker makes."""
 
     def __init__(self, url: str, *, middlewares: Sequence[Any] = (), reconnects: int = FOREVER) -> None:
         """`url` is a MODERATION_BROKER_URL. Nothing is connected before `connect`."""
-        parts = urlsplit(url)
-        scheme = "tls" if parts.scheme == "nats+tls" else "nats"
-        hosts = parts.netloc.rpartition("@")[2].split(",")
+        parts = parse(url)
+        broker, scheme = (NatsBroker, "nats") if parts.tls is None else (_TlsBroker, "tls")
         self._client: Client | None = None
         self._last_error: Exception | None = None
-        self.broker = NatsBroker(
-            [f"{scheme}://{host}" for host in hosts],
-            security=_security(url),
+        self.broker = broker(
+            [f"{scheme}://{address}" for address in parts.addresses],
+            security=_security(parts),
             # With a limit, the default, nats-py spins once it has reached it.
             max_reconnect_attempts=reconnects,
             reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; nats-py takes fractions
@@ -70,14 +106,14 @@ class Connection:
             await self._client.close()
 
 
-def _security(url: str) -> NatsSecurity | None:
-    """Return the credentials in a URL: a user and a password, or a token alone."""
-    parts = urlsplit(url)
-    if not parts.username:
-        return None
-    if parts.password is None:
-        return NatsToken(unquote(parts.username))
-    return NatsUserPassword(unquote(parts.username), unquote(parts.password))
+def _security(url: Url) -> NatsSecurity:
+    """Return the credentials of a URL: a user and a password, or a token alone; and its certificates."""
+    context = None if url.tls is None else url.tls.context()
+    if not url.username:
+        return NatsSecurity(ssl_context=context)
+    if url.password is None:
+        return NatsToken(url.username, ssl_context=context)
+    return NatsUserPassword(url.username, url.password, ssl_context=context)
 
 
 @asynccontextmanager

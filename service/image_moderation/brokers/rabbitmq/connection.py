@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
+from urllib.parse import quote, urlencode
 
 import aio_pika
 import aiormq
@@ -15,11 +16,13 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 from faststream.rabbit import RabbitBroker
 from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from faststream.security import BaseSecurity
 from pamqp.commands import Basic
 
 from image_moderation.brokers.calls import TIMEOUT, unavailable_on, within
 from image_moderation.brokers.port import Options
 from image_moderation.domain.errors import Misconfigured
+from image_moderation.urls import Url, parse
 
 CLIENT_ERRORS = (AMQPError, OSError, RuntimeError)
 """The client's errors when the server, or the way to it, gives no result: RuntimeError for a closed channel
@@ -44,14 +47,23 @@ def errors() -> Iterator[None]:
 def make_broker(options: Options) -> RabbitBroker:
     """Return FastStream's broker, not yet connected."""
     _prepare_client()
+    url = parse(options.url)
     return RabbitBroker(
-        options.url,
+        _plain_url(url),
+        security=BaseSecurity(ssl_context=None if url.tls is None else url.tls.context()),
         timeout=TIMEOUT,
         reconnect_interval=1.0,
         apply_types=False,
         logger=None,
         middlewares=options.middlewares(RabbitPrometheusMiddleware, _telemetry),
     )
+
+
+def _plain_url(url: Url) -> str:
+    """Return the same URL for the client, which gets certificates as a context."""
+    login = f"{quote(url.username or 'guest', safe='')}:{quote(url.password or 'guest', safe='')}"
+    query = f"?{urlencode(url.options)}" if url.options else ""
+    return f"{url.scheme.name}://{login}@{url.addresses[0]}/{quote(url.name, safe='')}{query}"
 
 
 def _telemetry() -> Any:
@@ -64,8 +76,10 @@ def _telemetry() -> Any:
 async def connected(url: str) -> AsyncIterator[AbstractConnection]:
     """Connect for the command line."""
     _prepare_client()
+    parts = parse(url)
+    context = None if parts.tls is None else parts.tls.context()
     with errors():
-        connection = await within(aio_pika.connect(url))
+        connection = await within(aio_pika.connect(_plain_url(parts), ssl_context=context))
     try:
         yield connection
     finally:
