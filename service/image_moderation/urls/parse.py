@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
+from image_moderation.urls.options import Option
 from image_moderation.urls.schemes import SCHEMES, Hosts, Login, Scheme
 from image_moderation.urls.tls import Tls, Unusable
 
@@ -176,8 +177,12 @@ def _options(scheme: Scheme, query: str) -> dict[str, Any]:
         except UrlError:
             raise
         except ValueError:
-            raise UrlError(f"its option {name} is not valid", f"{name}= with {known[name].takes}") from None
+            raise UrlError(f"its option {name} is not valid", _takes(known[name])) from None
     return values
+
+
+def _takes(option: Option) -> str:
+    return f"{option.name} with {option.takes}: {option.meaning.replace('`', '')}"
 
 
 def _instead(scheme: Scheme, name: str) -> str:
