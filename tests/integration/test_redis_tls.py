@@ -1,5 +1,6 @@
 """Redis over TLS: one server, a Cluster, and what Sentinels look after. Valkey's package has no TLS."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,10 +12,14 @@ import redis
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.message import Outgoing
 from image_moderation.redis_connection import close, connect
+from image_moderation.urls.options import LEAST_CONNECTIONS
 from tests.support.redis_processes import redis_process
 from tests.support.servers import RedisServers, free_port
+from tests.support.service_process import ServiceProcess
 from tests.support.tls import make_certificate
 from tests.support.waiting import wait_until
+
+IMAGES = 500
 
 
 class Servers:
@@ -67,6 +72,28 @@ async def test_one_server_that_asks_for_a_certificate(servers: Servers) -> None:
     with servers.direct(port, "s3cret") as direct:
         assert direct.get("probe") == b"1"
         assert direct.xlen("image.reported") == 1
+
+
+async def test_the_service_works_over_tls_with_the_fewest_connections_that_it_takes(
+    servers: Servers, tmp_path: Path
+) -> None:
+    port = servers.start("requirepass s3cret", "tls-auth-clients no")
+    url = f"rediss://:s3cret@localhost:{port}?ssl_ca_certs={servers.certificate.file}"
+    with ServiceProcess(
+        tmp_path, {"MODERATION_BROKER_URL": f"{url}&max_connections={LEAST_CONNECTIONS}"}
+    ) as service:
+        reports = [Outgoing("image.reported", report(n // 5, n)) for n in range(5 * IMAGES)]
+        async with broker_for(url).open_client(url, "image-moderation") as client:
+            await client.publish(reports)
+        with servers.direct(port, "s3cret") as direct:
+            wait_until(lambda: direct.xlen("image.blocked") == IMAGES, "every image is blocked", 30)
+        service.wait_ready()
+        assert "check_failed" not in service.log
+
+
+def report(image: int, reporter: int) -> bytes:
+    event = {"specversion": "1.0", "id": f"e-{reporter}", "source": "/test", "type": "image.reported.v1"}
+    return json.dumps(event | {"data": {"image_id": f"i-{image}", "reporter_id": f"u-{reporter}"}}).encode()
 
 
 async def test_a_cluster(servers: Servers) -> None:
