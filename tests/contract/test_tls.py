@@ -3,13 +3,14 @@
 import gc
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisClusterException, RedisError
 
 from image_moderation.brokers import calls
 from image_moderation.brokers.kafka import topology
-from image_moderation.brokers.port import Options
+from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import Outgoing, RawMessage
@@ -17,7 +18,9 @@ from image_moderation.redis_connection import close, connect
 from image_moderation.urls import SCHEMES, Scheme
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
+from tests.support.nats_process import nats_process
 from tests.support.tls import Certificate, Listener, make_certificate
+from tests.support.waiting import wait_until_async
 
 SECRET = "hunter2"
 GROUP = "image-moderation"
@@ -34,16 +37,20 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-async def start_service(url: str) -> None:
-    transport = broker_for(url).make_transport(
+def make_transport(url: str) -> Transport:
+    return broker_for(url).make_transport(
         Options(url=url, group=GROUP, consumer="me", batch_size=10, clock=clock, dead_letter_retention=1000)
     )
 
-    async def handle(messages: Sequence[RawMessage]) -> None:
-        raise AssertionError(messages)
 
+async def no_handler(messages: Sequence[RawMessage]) -> None:
+    raise AssertionError(messages)
+
+
+async def start_service(url: str) -> None:
+    transport = make_transport(url)
     try:
-        await transport.start(handle)
+        await transport.start(no_handler)
     finally:
         await transport.stop(1)
 
@@ -133,6 +140,25 @@ async def test_a_nats_server_that_only_says_that_it_speaks_tls_gets_no_password(
 async def test_a_real_nats_server_without_tls_is_not_used(harnesses: Callable[[str], Harness]) -> None:
     with pytest.raises(BrokerUnavailable, match="offers no TLS"):
         await start_service(harnesses("nats").url.replace("nats://", "nats+tls://me:hunter2@"))
+
+
+async def test_a_nats_server_that_comes_back_without_tls_gets_no_password(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    login = f'authorization {{ user: "me", password: "{SECRET}" }}'
+    files = f'tls {{ cert_file: "{certificate.file}", key_file: "{certificate.key}" }}'
+    with nats_process(tmp_path, f"{login}\n{files}") as port:
+        url = url_of(SCHEMES["nats+tls"], port, cafile=certificate.file)
+        transport = make_transport(url)
+        await transport.start(no_handler)
+    try:
+        with Listener(greeting=greeting(SCHEMES["nats+tls"]), port=port) as listener:
+            await wait_until_async(lambda: len(listener.received) > 1, "the client connects again")
+            with pytest.raises(BrokerUnavailable, match="offers no TLS"):
+                await transport.figures()
+        assert not any(listener.received)
+    finally:
+        await transport.stop(1)
 
 
 @pytest.mark.parametrize(("scheme", "connecting"), ONE_WAY)

@@ -43,13 +43,15 @@ class Listener:
     with an error in clear text, or where it speaks TLS with nothing; then it hangs up.
     """
 
-    def __init__(self, *, greeting: bytes = b"", context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *, greeting: bytes = b"", context: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.received: list[bytes] = []
         """What each connection was sent."""
         self.refused = 0
         """Connections whose client ended the TLS handshake."""
         self._greeting, self._context = greeting, context
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
 

@@ -1,5 +1,6 @@
 """How a NATS server is reached, and nats-py's errors as the one error of the broker."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,7 +38,7 @@ class _TlsClient(Client):
         """
         if initial_connection:
             if not (info.get("tls_required") or info.get("tls_available")):
-                raise Error("the server offers no TLS, so nothing was sent to it")
+                raise self._hung_up("the server offers no TLS, so nothing was sent to it")
             info["tls_required"] = True
         await super()._process_info(info, initial_connection)
 
@@ -45,14 +46,26 @@ class _TlsClient(Client):
         """Called for what holds the password. A second check, because the client's insides may change."""
         writer: Any = getattr(self._transport, "_io_writer", None)
         if writer is None or writer.get_extra_info("ssl_object") is None:
-            raise Error("TLS was not negotiated, so no password was sent")
+            raise self._hung_up("TLS was not negotiated, so no password was sent")
         return super()._connect_command()
+
+    def _hung_up(self, why: str) -> Error:
+        """Close the connection, which nats-py would leave open at each attempt."""
+        if self._transport is not None:
+            self._transport.close()
+        return Error(why)
+
+
+def _not_about_the_end(record: logging.LogRecord) -> bool:
+    """Leave out a warning of asyncio's at the end of each connection over TLS: it means nothing."""
+    return "eof_received" not in record.getMessage()
 
 
 class _TlsBroker(NatsBroker):
     """FastStream's broker on that client."""
 
     async def _connect(self) -> Client:
+        logging.getLogger("asyncio").addFilter(_not_about_the_end)
         client = _TlsClient()
         await client.connect(**self._connection_kwargs)
         self.config.connect(client)
@@ -133,7 +146,8 @@ def require_connection(client: Client) -> None:
         BrokerUnavailable: not connected.
     """
     if not client.is_connected:
-        raise BrokerUnavailable("not connected")
+        why = client.last_error
+        raise BrokerUnavailable("not connected" if why is None else f"not connected: {describe(why)}")
 
 
 def server_version(client: Client) -> tuple[int, int, int]:
