@@ -51,8 +51,9 @@ class _TlsClient(Client):
 
     def _hung_up(self, why: str) -> Error:
         """Close the connection, which nats-py would leave open at each attempt."""
-        if self._transport is not None:
-            self._transport.close()
+        transport: Any = self._transport
+        if transport is not None:
+            transport.close()
         return Error(why)
 
 
