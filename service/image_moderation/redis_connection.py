@@ -4,11 +4,10 @@ Packs commands in C (hiredis): redis-py's asyncio connections otherwise do it in
 hiredis is installed, which was the first line of the profile. Automatic retries are off, because a
 command whose reply was lost may have been applied: whoever called decides what to repeat.
 
-Imports `urls` alone of the project.
+Imports `urls` and `redis_sentinel` alone of the project.
 """
 
 import asyncio
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,13 +18,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,  # noqa: A004 - the client raises this one, not the built-in
-    ResponseError,
-)
+from redis.exceptions import ConnectionError  # noqa: A004 - the client raises this one, not the built-in
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from image_moderation.redis_sentinel import SentinelClient
 from image_moderation.urls import STORE_SCHEMES, Url, parse
 from image_moderation.urls.options import LEAST_CONNECTIONS
 from image_moderation.urls.redis_arguments import to_one_server, to_sentinels, to_servers
@@ -92,34 +88,6 @@ class PackedUnixConnection(_PackedInC, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
-_CONNECTING = re.compile(r"^Error \S+ connecting to \S+\. ")
-"""How redis-py begins such an error; the host stands in front of it anyway."""
-
-
-class _SentinelFailure(ConnectionError):
-    """A Sentinel gave no answer that is of use."""
-
-    def __repr__(self) -> str:
-        """The reason, which redis-py leaves out; short, for `/readyz` to have room for those of three."""
-        login = "login refused: " if isinstance(self.__cause__, AuthenticationError) else ""
-        return login + _CONNECTING.sub("", str(self))[:70]
-
-
-class _SentinelClient(Redis):
-    """To one Sentinel. redis-py puts the `repr` of it and of its error into "No master found"."""
-
-    def __repr__(self) -> str:
-        place = self.connection_pool.connection_kwargs
-        return f"{place['host']}:{place['port']}"
-
-    async def sentinel_masters(self) -> Any:
-        """As redis-py's own, but a Sentinel that refuses to answer counts as one that doesn't."""
-        try:
-            return await super().sentinel_masters()
-        except (ConnectionError, RedisTimeoutError, ResponseError) as error:
-            raise _SentinelFailure(str(error)) from error
-
-
 Client = Redis | RedisCluster
 
 _CLASSES = {"redis": PackedConnection, "rediss": PackedSSLConnection, "unix": PackedUnixConnection}
@@ -153,7 +121,7 @@ def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
     if url.name:
         sentinel = Sentinel([])  # type: ignore[no-untyped-call]
         asking = to_sentinels(url) | runtime | {"ssl": url.scheme.tls}
-        sentinel.sentinels = [_SentinelClient(host=host, port=port, **asking) for host, port in url.hosts]
+        sentinel.sentinels = [SentinelClient(host=host, port=port, **asking) for host, port in url.hosts]
         master: Redis = sentinel.master_for(url.name, **arguments)
         return master
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
