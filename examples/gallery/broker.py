@@ -14,10 +14,13 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from examples.gallery.events import DECISIONS, FIELD, REPORTED, REVIEWED, Decision, Verdict, parse
+from examples.gallery.events import DECISIONS, FIELD, REPORTED, REVIEWED, Event, parse
 
 JOURNAL = "gallery.verdicts"
 """The site's own record of its verdicts: the service trims acked verdicts from `image.reviewed`."""
+
+REPORTS = "gallery.reports"
+"""The site's own record of its visitors' reports: it marks them for who reported, who can take them back."""
 
 _JOURNAL_LENGTH = 10_000
 _TIMEOUT = 3.0  # seconds until a visitor gets an error
@@ -42,6 +45,11 @@ async def send_reports(client: Redis, bodies: Sequence[bytes]) -> None:
     await _send(client, [(REPORTED, body, None) for body in bodies])
 
 
+async def send_own_report(client: Redis, body: bytes) -> None:
+    """Publish a visitor's report or retraction, to the site's own record as well. Raises NotSent."""
+    await _send(client, [(REPORTED, body, None), (REPORTS, body, _JOURNAL_LENGTH)])
+
+
 async def send_verdict(client: Redis, body: bytes) -> None:
     """Publish a verdict to the service and to the site's own record. Raises NotSent."""
     await _send(client, [(REVIEWED, body, None), (JOURNAL, body, _JOURNAL_LENGTH)])
@@ -59,12 +67,12 @@ async def _send(client: Redis, entries: Sequence[tuple[str, bytes, int | None]])
 
 
 class Follower:
-    """Reads decisions and verdicts from the beginning and passes each to `apply`."""
+    """Reads decisions, verdicts and the site's own reports from the beginning; passes each to `apply`."""
 
-    def __init__(self, client: Redis, apply: Callable[[Decision | Verdict], None]) -> None:
+    def __init__(self, client: Redis, apply: Callable[[Event], None]) -> None:
         self._client = client
         self._apply = apply
-        self._positions = dict.fromkeys((*DECISIONS, REVIEWED, JOURNAL), "0")
+        self._positions = dict.fromkeys((*DECISIONS, REVIEWED, JOURNAL, REPORTS), "0")
 
     async def catch_up(self) -> None:
         """Read until nothing is left, so that no page shows a blocked picture."""
