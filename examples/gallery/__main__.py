@@ -20,6 +20,7 @@ import typer
 import uvicorn
 
 from examples.gallery.app import build
+from examples.gallery.connections import CONNECTIONS, Connection
 from examples.gallery.service_process import NotStarted, service
 from examples.gallery.site import Settings
 from examples.gallery.standing import Rules
@@ -76,6 +77,8 @@ def _run(listener: socket.socket, place: Path, network_key: bytes | None, grace:
         settings = Settings(server.url, rules, network_key)
         config = uvicorn.Config(
             build(settings),
+            http=Connection,
+            limit_concurrency=CONNECTIONS,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=3,

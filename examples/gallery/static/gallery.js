@@ -49,7 +49,9 @@ function describe() {
   const now = card(shown);
   const { innerHTML } = now.querySelector(".note");
   if (note.innerHTML !== innerHTML) fill(note, innerHTML);
-  document.getElementById("report-picture").replaceChildren(now.querySelector("img, .missing").cloneNode(true));
+  const picture = document.getElementById("report-picture");
+  picture.replaceChildren(now.querySelector("img, .missing").cloneNode(true));
+  picture.classList.toggle("blocked", now.dataset.state === "blocked");
   const gone = !now.querySelector("[data-report]");
   const lost = gone && form.contains(document.activeElement);
   for (const part of [form.querySelector("fieldset"), form.querySelector(".main")]) {
