@@ -6,7 +6,7 @@ Imports redis and the standard library.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -45,9 +45,12 @@ async def send_reports(client: Redis, bodies: Sequence[bytes]) -> None:
     await _send(client, [(REPORTED, body, None) for body in bodies])
 
 
-async def send_own_report(client: Redis, body: bytes) -> None:
-    """Publish a visitor's report or retraction, to the site's own record as well. Raises NotSent."""
-    await _send(client, [(REPORTED, body, None), (REPORTS, body, _JOURNAL_LENGTH)])
+async def send_own_report(client: Redis, body: bytes, kept: timedelta) -> None:
+    """Publish a visitor's report or retraction, to the site's own record as well. Raises NotSent.
+
+    The record forgets what is older than `kept`: it tells who reported what.
+    """
+    await _send(client, [(REPORTED, body, None), (REPORTS, body, _JOURNAL_LENGTH)], kept)
 
 
 async def send_verdict(client: Redis, body: bytes) -> None:
@@ -55,11 +58,17 @@ async def send_verdict(client: Redis, body: bytes) -> None:
     await _send(client, [(REVIEWED, body, None), (JOURNAL, body, _JOURNAL_LENGTH)])
 
 
-async def _send(client: Redis, entries: Sequence[tuple[str, bytes, int | None]]) -> None:
+async def _send(
+    client: Redis, entries: Sequence[tuple[str, bytes, int | None]], kept: timedelta | None = None
+) -> None:
     try:
         async with client.pipeline(transaction=True) as pipeline:
             for stream, body, length in entries:
                 pipeline.xadd(stream, {FIELD: body}, maxlen=length)
+            if kept is not None:
+                oldest = datetime.now(UTC) - kept
+                pipeline.xtrim(REPORTS, minid=str(int(oldest.timestamp() * 1000)))
+                pipeline.expire(REPORTS, kept)
             await pipeline.execute()
     except (redis.RedisError, OSError) as error:
         log.warning("not sent to %s: %s", entries[0][0], error)
@@ -72,6 +81,8 @@ class Follower:
     def __init__(self, client: Redis, apply: Callable[[Event], None]) -> None:
         self._client = client
         self._apply = apply
+        self._following: asyncio.Task[None] | None = None
+        self._stopped = False
         self._positions = dict.fromkeys((*DECISIONS, REVIEWED, JOURNAL, REPORTS), "0")
 
     async def catch_up(self) -> None:
@@ -79,9 +90,19 @@ class Follower:
         while await self._read(block=None):
             pass
 
-    async def follow(self) -> None:
-        """Read for ever. While the broker is unavailable, the site keeps its last known state."""
-        while True:
+    def follow(self) -> None:
+        """Read in the background until `stop`. While the broker is unavailable, the state stays as it is."""
+        self._following = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        # A cancellation may be lost in the client if a reply arrives just then, so the loop looks itself.
+        self._stopped = True
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while not self._stopped:
             try:
                 await self._read(block=1000)
             except (redis.RedisError, OSError) as error:

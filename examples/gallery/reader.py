@@ -132,7 +132,7 @@ async def take_back(request: Request) -> Response:
 async def _sent(site: Site, event: bytes) -> bool:
     """Send a visitor's report or retraction, and mark it at once; return whether the broker confirmed it."""
     try:
-        await send_own_report(site.client, event)
+        await send_own_report(site.client, event, site.settings.rules.window)
     except NotSent:
         return False
     site.learn(parse(event, site.now()))

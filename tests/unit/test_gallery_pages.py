@@ -203,7 +203,7 @@ async def test_a_report_is_marked_for_who_made_it(app: Any) -> None:
 
 async def test_the_desk_shows_every_picture_once_with_what_is_known(app: Any) -> None:
     site: Site = app.state.site
-    shared = {"distinct_reporters": 5, "threshold": 5, "reasons": {"nudity": 15, "spam": 1}}
+    shared: dict[str, Any] = {"distinct_reporters": 5, "threshold": 5, "reasons": {"nudity": 15, "spam": 1}}
     first = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
     site.learn(
         decision(
