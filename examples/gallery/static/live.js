@@ -1,13 +1,37 @@
-// Server-sent events and messages: shared by the scripts of the pages.
+// Server-sent events, messages and times: shared by the scripts of the pages.
 
+const HOLD = 600; // milliseconds in which a second click is no new wish
 const paused = document.getElementById("paused");
+const error = document.getElementById("error");
+const notice = document.getElementById("notice");
+const language = document.documentElement.lang;
+const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
+const forms = {
+  day: new Intl.DateTimeFormat(locale, { dateStyle: "long" }),
+  moment: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }),
+};
+
+/** Shows the times below an element in the visitor's own time zone; the server writes them in UTC. */
+export function localise(root) {
+  for (const time of root.querySelectorAll("time[data-as]")) {
+    time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+    time.textContent = forms[time.dataset.as].format(new Date(time.dateTime));
+    delete time.dataset.as;
+  }
+}
+
+/** Replaces an element's content by HTML of this site. */
+export function fill(element, html) {
+  element.innerHTML = html;
+  localise(element);
+}
 
 /** Listens at an address; `handlers` get the data of each named event. The browser reconnects by itself. */
 export function listen(address, handlers) {
   const source = new EventSource(address);
-  source.addEventListener("open", () => { paused.textContent = ""; });
+  source.addEventListener("open", () => put(paused, ""));
   source.addEventListener("error", () => {
-    paused.textContent = paused.dataset.text;
+    put(paused, paused.dataset.text);
     // A browser doesn't reconnect after an error answer, but the server may only be starting.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(address, handlers), 2000);
   });
@@ -20,14 +44,48 @@ export function listen(address, handlers) {
 }
 
 /** Shows a text where screen readers notice it, even if it is the same as before. */
-export function say(id, text) {
-  const place = typeof id === "string" ? document.getElementById(id) : id;
+export function say(place, text) {
   place.textContent = "";
-  requestAnimationFrame(() => { place.textContent = text; });
+  requestAnimationFrame(() => put(place, text));
 }
 
-/** Sends a form like the browser does; returns {message} or {error}. `submitter` is the pressed button. */
+function put(place, text) {
+  place.textContent = text;
+  place.closest(".message")?.toggleAttribute("data-empty", !text);
+}
+
+/** Shows what an answer says: {notice} as HTML of this site, or {error}. */
+export function tell({ notice: html, error: text }) {
+  say(error, text ?? "");
+  notice.closest(".message").toggleAttribute("data-empty", !html);
+  fill(notice, html ?? '<p id="status"></p>');
+}
+
+document.querySelector(".messages").addEventListener("click", (event) => {
+  const close = event.target.closest(".close");
+  if (!close) return;
+  event.preventDefault();
+  close.closest(".message").dataset.empty = "";
+  for (const text of close.closest(".message").querySelectorAll("p")) text.textContent = "";
+  // What a plain form left in the address would bring the message back.
+  history.replaceState(null, "", close.href + location.hash);
+  document.getElementById("content").focus({ preventScroll: true });
+});
+
+let held = false;
+
+/** Whether a click follows so soon after something was sent that it belongs to the same double click. */
+export function isSecondClick() { return held; }
+
+/**
+ * Sends a form like the browser does; returns {notice} or {error}, and null for a second click.
+ * `submitter` is the pressed button.
+ */
 export async function send(form, submitter) {
+  if (held) return null;
+  held = true;
+  submitter?.setAttribute("aria-disabled", "true");
+  const pause = new Promise((done) => { setTimeout(done, HOLD); });
   const fields = new URLSearchParams(new FormData(form, submitter));
   const address = submitter?.getAttribute("formaction") ?? form.getAttribute("action");
   try {
@@ -36,6 +94,11 @@ export async function send(form, submitter) {
     });
     return await answer.json();
   } catch {
-    return { error: document.getElementById("error").dataset.unsent };
+    return { error: error.dataset.unsent };
+  } finally {
+    submitter?.removeAttribute("aria-disabled");
+    pause.then(() => { held = false; });
   }
 }
+
+localise(document);
