@@ -18,7 +18,7 @@ from image_moderation.telemetry.http import http_app
 from image_moderation.telemetry.metrics import Metrics
 from image_moderation.telemetry.server import HttpServer
 from image_moderation.telemetry.tracing import Tracing, make_tracing
-from image_moderation.wiring import clock, make_outbox, make_store
+from image_moderation.wiring import clock, make_outbox, make_store, policy
 
 
 def build(settings: Settings) -> Replica:
@@ -27,7 +27,7 @@ def build(settings: Settings) -> Replica:
     Raises:
         Misconfigured: the broker's client library is not installed.
     """
-    metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
+    metrics = Metrics(version=__version__, policy=policy(settings))
     health = Health(on_ready=metrics.ready)
     tracing = make_tracing(os.environ, __version__)
     store_client = connect(settings.store_address)

@@ -16,12 +16,13 @@ from structlog.testing import capture_logs
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.decision import OutboxEntry, Publication
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers import OLD_NATS
 from tests.support.brokers.harness import Harness
+from tests.support.decisions import DECISION
 from tests.support.nats_process import nats_process
 from tests.support.servers import free_port
 from tests.support.tls import make_certificate
@@ -327,9 +328,8 @@ async def test_what_was_pulled_and_not_begun_is_given_back(server: Harness) -> N
 
 
 def publications(*images: str) -> list[Publication]:
-    decision = Decision("i", Action.BLOCK, 1, 1, State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p")
     return [
-        Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, image.encode(), f"id-{image}", image))
+        Publication(OutboxEntry(DECISION, b""), Outgoing(BLOCKED, image.encode(), f"id-{image}", image))
         for image in images
     ]
 

@@ -10,6 +10,7 @@ from image_moderation import loops, replica
 from image_moderation.brokers.port import Figures
 from image_moderation.domain.decision import Backlog
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from image_moderation.domain.policy import Policy
 from image_moderation.loops import Loop
 from image_moderation.replica import Replica
 from image_moderation.telemetry.health import Health
@@ -27,7 +28,7 @@ class Parts:
         self.errors: dict[str, list[Exception]] = {}
         self.oldest: int | None = None
         self.refused_at = 0
-        self.metrics = Metrics(version="1", block_threshold=5)
+        self.metrics = Metrics(version="1", policy=Policy())
         self.health = Health(on_ready=self.metrics.ready)
 
     def call(self, name: str) -> None:

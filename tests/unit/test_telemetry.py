@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from image_moderation.domain.message import DeadLetterReason
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
 from image_moderation.telemetry import logs
 from image_moderation.telemetry.health import Health
@@ -37,6 +38,7 @@ DESIGNED = (
     "intake_pending",
     "outbox_oldest_age_seconds",
     "outbox_pending",
+    "policy_info",
     "oldest_unanswered_review_age_seconds",
     "ready",
     "report_age_seconds",
@@ -61,7 +63,7 @@ OUTCOMES = (
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(version="1.2.3", block_threshold=5)
+    return Metrics(version="1.2.3", policy=Policy())
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -81,6 +83,7 @@ def test_the_vocabulary(metrics: Metrics) -> None:
     assert value(metrics, "block_threshold") == 5
     assert 'moderation_build_info{python="' in text
     assert 'version="1.2.3"} 1.0' in text
+    assert f'\nmoderation_policy_info{{hash="{Policy().hash}"}} 1.0\n' in text
 
 
 def test_known_series_start_at_zero(metrics: Metrics) -> None:
@@ -105,7 +108,7 @@ def test_known_series_start_at_zero(metrics: Metrics) -> None:
 def test_two_instances_share_nothing(metrics: Metrics) -> None:
     metrics.reports({Outcome.COUNTED: 3, Outcome.HELD: 1})
     assert value(metrics, "reports_total", outcome="counted") == 3
-    assert value(Metrics(version="1", block_threshold=1), "reports_total", outcome="counted") == 0
+    assert value(Metrics(version="1", policy=Policy()), "reports_total", outcome="counted") == 0
 
 
 def test_each_metric_shows_what_was_set(metrics: Metrics) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
 
-from image_moderation.cli.explanation import time_of
+from image_moderation.cli.explanation import decision_facts, time_of
 from image_moderation.cli.output import Json, note, say, table
 from image_moderation.cli.scanning import report_unreadable, scan_progress
 from image_moderation.cli.since import Since, parse_since
@@ -18,7 +17,7 @@ _COLUMNS = ("image", "revision", "decided at", "trigger")
 def blocked(since: Since = None, as_json: Json = False) -> None:
     """List the images that are blocked, oldest decision first; with --json a line each, in no order.
 
-    The settings behind each decision are not stored; `inspect` shows the other facts about an image.
+    A line has the facts that the block relied on, as the event had them; `inspect` says them in words.
     """
     decided_since = parse_since(since, clock())
     found = asyncio.run(_blocked(Settings.load(), decided_since, as_json=as_json))
@@ -26,7 +25,8 @@ def blocked(since: Since = None, as_json: Json = False) -> None:
         return
     if found:
         found.sort(key=lambda pair: (pair[1].decided_at, pair[0]))
-        table(_COLUMNS, [tuple(_facts(*pair).values()) for pair in found])
+        rows = [(image, case.revision, time_of(case.decided_at), case.trigger) for image, case in found]
+        table(_COLUMNS, rows)
     else:
         note("nothing is blocked" if since is None else "nothing was blocked since then")
 
@@ -38,7 +38,7 @@ async def _blocked(settings: Settings, since: int | None, *, as_json: bool) -> l
         with scan_progress() as show:
             async for image, case in cases.blocked(since, show):
                 if as_json:
-                    say(json.dumps(_facts(image, case)))
+                    say(json.dumps({"image_id": image} | decision_facts(image, case)))
                 else:
                     found.append(
                         (
@@ -48,12 +48,3 @@ async def _blocked(settings: Settings, since: int | None, *, as_json: bool) -> l
                     )
         report_unreadable(cases)
     return found
-
-
-def _facts(image: str, case: Case) -> dict[str, Any]:
-    return {
-        "image_id": image,
-        "revision": case.revision,
-        "decided_at": time_of(case.decided_at),
-        "trigger": case.trigger,
-    }

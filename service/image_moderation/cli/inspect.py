@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from image_moderation.cli.explanation import explain, immune_until, last_action, time_of, withheld_until
+from image_moderation.cli.explanation import decision_facts, explain, immune_until, time_of, withheld_until
 from image_moderation.cli.output import Failed, Json, encodable, plain, say, say_json, table
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Decision, State
@@ -77,9 +77,10 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy, no
         "blocked": case.state is State.BLOCKED,
         "revision": case.revision if decided else None,
         "decided_at": time_of(case.decided_at) if decided else None,
-        "decision": last_action(case) if decided else None,
+        "decision": case.last_action,
         "trigger": case.trigger,
         "published": all(one.revision != case.revision for one in waiting) if decided else None,
+        "last_decision": decision_facts(image, case) if decided else None,
         "waiting_in_outbox": [
             {"id": decision_id(one), "action": one.action, "revision": one.revision} for one in waiting
         ],

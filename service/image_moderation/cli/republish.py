@@ -54,8 +54,8 @@ def republish(
 ) -> None:
     """Publish the state of images again, blocked or not, for consumers that lost events.
 
-    The events have the revision and decided_at of the latest decision, so consumers that know it ignore them.
-    They have new ids, and no counts, because those are no longer stored.
+    The events have the data of the latest decision (revision, decided_at, counts, policy), so consumers that
+    know it ignore them. Their ids are new, because brokers drop an id that they know.
     """
     now = clock()
     decided_since = parse_since(since, now)

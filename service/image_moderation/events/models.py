@@ -122,7 +122,7 @@ class _Decided(TypedDict):
 class BlockedData(_Decided):
     """The decision and the facts it relied on."""
 
-    # These three are absent from a decision that is published again: by then they are no longer stored.
+    # Absent from a block that is published again if an earlier version took it, which stored none of them.
     distinct_reporters: NotRequired[
         Annotated[int, Field(ge=0, description="How many counted; all reporters of one group count once.")]
     ]

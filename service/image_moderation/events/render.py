@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
-from image_moderation.domain.decision import Action, Decision
+from image_moderation.domain.decision import Action, Decision, Facts
 from image_moderation.domain.message import DeadLetter, Outgoing
 from image_moderation.domain.report import Verdict
 from image_moderation.events.models import (
@@ -66,7 +66,7 @@ def decision_message(decision: Decision) -> Outgoing:
                 "decided_at": decided_at,
                 "automated": decision.automated,
                 "trigger": decision.trigger,
-                **({} if decision.action is Action.UNBLOCK else _facts(decision)),
+                **({} if decision.action is Action.UNBLOCK else facts_data(decision)),
                 "policy": decision.policy,
             },
         }
@@ -74,14 +74,14 @@ def decision_message(decision: Decision) -> Outgoing:
     return Outgoing(event_type.channel, body, event_id, decision.image_id, trace)
 
 
-def _facts(decision: Decision) -> dict[str, Any]:
-    """The facts that a block or a request for review relied on."""
-    first, last = decision.first_reported_at, decision.last_reported_at
+def facts_data(facts: Facts) -> dict[str, Any]:
+    """Return the facts that a block or a request for review relied on, as its event has them."""
+    first, last = facts.first_reported_at, facts.last_reported_at
     return {
-        "distinct_reporters": decision.distinct_reporters,
-        "threshold": decision.threshold,
+        "distinct_reporters": facts.distinct_reporters,
+        "threshold": facts.threshold,
         # Sorted, because the store's script returns them in no order.
-        "reasons": dict(sorted(decision.reasons.items())),
+        "reasons": dict(sorted(facts.reasons.items())),
         **({} if first is None else {"first_reported_at": stamp(first)}),
         **({} if last is None else {"last_reported_at": stamp(last)}),
     }

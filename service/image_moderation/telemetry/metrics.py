@@ -22,6 +22,7 @@ from prometheus_client.exposition import choose_encoder
 
 from image_moderation.domain.decision import Action, Trigger
 from image_moderation.domain.message import DeadLetterReason
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
 
 DEAD_LETTER = "dead_letter"
@@ -57,7 +58,7 @@ class Metrics:
     `registry` takes other metrics too, such as those of FastStream's middleware.
     """
 
-    def __init__(self, *, version: str, block_threshold: int) -> None:
+    def __init__(self, *, version: str, policy: Policy) -> None:
         # A global switch of the library: `_created` series would double the size of a scrape.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -127,10 +128,10 @@ class Metrics:
             "dead_letter_flood", "1 while more than half of the last 1,000 messages were dead letters."
         )
         self._gauge("block_threshold", "Distinct reporters that block an image, as configured.").set(
-            block_threshold
+            policy.block_threshold
         )
-        build = Info("build", "The running version.", namespace="moderation", registry=self.registry)
-        build.info({"version": version, "python": platform.python_version()})
+        self._info("policy", "The policy in force, by the hash that its decisions have.", hash=policy.hash)
+        self._info("build", "The running version.", version=version, python=platform.python_version())
 
     def reports(self, outcomes: Mapping[_Name, int]) -> None:
         """Count the reports of one batch by outcome. Dead letters are counted by `dead_letter` alone."""
@@ -211,6 +212,9 @@ class Metrics:
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
         return Gauge(name, documentation, namespace="moderation", registry=self.registry)
+
+    def _info(self, name: str, documentation: str, **labels: str) -> None:
+        Info(name, documentation, namespace="moderation", registry=self.registry).info(labels)
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, documentation, namespace="moderation", buckets=buckets, registry=self.registry)

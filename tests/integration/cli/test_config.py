@@ -1,5 +1,6 @@
 """`config`: the effective settings, without secrets."""
 
+from image_moderation.domain.policy import Policy
 from tests.support.command_line import Call
 
 
@@ -15,6 +16,14 @@ def test_config_masks_secrets(call: Call) -> None:
     assert "MODERATION_REPORTER_KEY=***" in lines
     assert "MODERATION_DECISION_RETENTION=off" in lines
     assert "MODERATION_BLOCK_THRESHOLD=5" in lines
+
+
+def test_config_prints_the_hash_of_the_policy(call: Call) -> None:
+    for threshold in (5, 7):
+        settings = {"broker_url": "redis://h:6379", "block_threshold": str(threshold)}
+        policy = Policy(block_threshold=threshold).hash
+        assert f"policy={policy}" in call("config", **settings).out.splitlines()
+        assert call("config", "--json", **settings).json["policy"] == policy
 
 
 def test_config_says_how_long_decided_images_are_remembered_at_least(call: Call) -> None:

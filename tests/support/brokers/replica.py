@@ -3,15 +3,17 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.decision import OutboxEntry, Publication
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers import reader
 from tests.support.brokers.harness import Harness
+from tests.support.decisions import DECISION
 from tests.support.waiting import wait_until_async
 
 REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
@@ -99,9 +101,7 @@ async def received(replica: Replica, count: int) -> None:
 def publications(*images: str) -> list[Publication]:
     made = []
     for image in images:
-        decision = Decision(
-            image, Action.BLOCK, 1, clock(), State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p"
-        )
+        decision = replace(DECISION, image_id=image, decided_at=clock())
         body = json.dumps({"data": {"image_id": image}}).encode()
         made.append(Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, body, f"id-{image}", image)))
     return made

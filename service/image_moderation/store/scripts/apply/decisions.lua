@@ -10,25 +10,37 @@ local function remember(set, at)
   redis.call("PEXPIREAT", KEYS[set], decided_until)
 end
 
--- Returns the standing reporters by reason, and the least and the greatest time of their reports.
+-- Returns the standing reporters by reason, the same packed, and the least and the greatest time of their reports.
 local function count_reasons()
   note_scan()
-  local counts, first, newest = {}, nil, nil
+  local counts, codes, first, newest = {}, {}, nil, nil
   for at = 1, #records, size do
     local code = byte(records, at + REASON_AT)
     if code ~= TOMBSTONE then
-      local reason = reason_of(code, reasons)
-      counts[reason] = (counts[reason] or 0) + 1
+      if not counts[code] then counts[code], codes[#codes + 1] = 0, code end
+      counts[code] = counts[code] + 1
       first, newest = first or at, at
     end
   end
-  return counts, first and time_at(first), newest and time_at(newest)
+  local named, packed = {}, {}
+  for n, code in ipairs(codes) do
+    local reason = reason_of(code, reasons)
+    named[reason] = counts[code]
+    packed[n] = pack(REASON_COUNT, counts[code]) .. (code == UNSPECIFIED_CODE and "" or reason) .. "\0"
+  end
+  return named, table.concat(packed), first and time_at(first), newest and time_at(newest)
+end
+
+local function pack_facts(counts, first, newest)
+  local rest = pack(FACTS_PART, tonumber(policy_hash, 16), block_threshold, score)
+  if first then rest = rest .. pack(FACTS_TIMES, first, newest) .. counts end
+  return pack(FACTS_LENGTH, #rest) .. rest
 end
 
 -- Returns when the decision was taken, and the newest report that it rests on.
 local function decide(action, cause)
   local in_shadow = shadow and action ~= "unblock"
-  local at, counts, first, newest = max(now, decided_at + 1), count_reasons()
+  local at, counts, packed_counts, first, newest = max(now, decided_at + 1), count_reasons()
   local decision = cjson.encode({
     image_id = image_id(), action = action, state = action == "block" and "blocked" or "open",
     revision = revision + (in_shadow and 0 or 1), decided_at = at,
@@ -43,6 +55,7 @@ local function decide(action, cause)
     redis.call("ZADD", KEYS[outbox], sweep_at, decision)
     decided_now[decision] = true
     revision, decided_at, trigger = revision + 1, at, TRIGGERS[cause]
+    facts = pack_facts(packed_counts, first, newest)
   end
   return at, newest
 end
