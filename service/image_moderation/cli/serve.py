@@ -83,7 +83,7 @@ async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     # Imports FastStream and more that only the service needs; other commands start twice as fast without.
-    from image_moderation.app import build  # noqa: PLC0415
+    from image_moderation.app import build
 
     try:
         await build(settings).run(stop)

@@ -1,6 +1,5 @@
 """`blocked`: what is blocked."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,7 +34,7 @@ def test_blocked_lists_what_is_blocked_oldest_first(cli: Call) -> None:
 )
 def test_blocked_since(cli: Call, since: str) -> None:
     result = cli("blocked", "--since", since, "--json")
-    assert [json.loads(line) for line in result.out.splitlines()] == [
+    assert result.lines == [
         {"image_id": "people", "revision": 1, "decided_at": stamp(NOW - HOUR), "trigger": "threshold"}
     ]
     assert cli("blocked", "--since", "1s") == Result(0, "", "nothing was blocked since then\n")
@@ -47,3 +46,13 @@ def test_blocked_names_how_much_it_could_not_read(cli: Call, client: redis.Redis
     assert result.code == 0
     assert len(result.out.splitlines()) == 1
     assert result.err.startswith("keys left out")
+
+
+def test_blocked_with_a_limit_lists_what_was_decided_last(cli: Call) -> None:
+    limited = cli("blocked", "--limit", "1")
+    assert limited.out == f"image\trevision\tdecided at\ttrigger\npeople\t1\t{stamp(NOW - HOUR)}\tthreshold\n"
+    assert limited.err == "1 of 2 are shown, those that were decided last\n"
+    assert [one["image_id"] for one in cli("blocked", "--limit", "1", "--json").lines] == ["people"]
+    both = cli("blocked", "--limit", "9", "--json").lines
+    assert [one["image_id"] for one in both] == ["moderator", "people"]
+    assert cli("blocked", "--limit", "2").err == ""
