@@ -18,13 +18,15 @@ def run(*, as_json: bool) -> None:
     """Print each variable with its value and its origin."""
     settings = Settings.load()
     found = effective(settings)
+    rule = policy(settings)
     if as_json:
-        say_json({name: asdict(one) for name, one in found.items()})
+        say_json({name: asdict(one) for name, one in found.items()} | {"policy": rule.hash})
         return
     for name, one in found.items():
         line = f"{name}={'' if one.value is None else plain(one.value)}"
         say(f"{line:<{WIDTH}}  # {one.origin}{f': {one.meaning}' if one.meaning else ''}")
-    kept = kept_decided(policy(settings), milliseconds(settings.block_retention))
+    say(f"{f'policy={rule.hash}':<{WIDTH}}  # the hash of the rules above, which decisions have too")
+    kept = kept_decided(rule, milliseconds(settings.block_retention))
     if kept > milliseconds(settings.block_retention):
         variable_name, days = variable("block_retention"), kept // DAY
         note(f"{variable_name}: decided images are remembered for {days} days, because reports may be late.")

@@ -142,7 +142,7 @@ def confirmation(what: str, *, yes: bool) -> Callable[[str], None]:
     Raises:
         WrongCall: there is no terminal to ask on.
     """
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (yes or (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())):
         raise WrongCall(f"{what} for good, and there is no terminal to ask on; confirm with --yes")
 
     def ask(question: str) -> None:

@@ -1,6 +1,7 @@
 """`completion`: prints the script that completes the command in a shell.
 
-The scripts are Typer's own. They call the command at each TAB, so they never age.
+The scripts are those of Typer, which parses the arguments, so no other library is needed. They call the
+command at each TAB, so they never age.
 """
 
 from enum import StrEnum

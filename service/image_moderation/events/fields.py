@@ -16,7 +16,7 @@ _RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_MINUTES})
 PATTERNS = {
     REASON_PATTERN: "takes 1 to 64 of a-z 0-9 . _ - and begins with a letter or a digit",
     _PLAIN: "has a control character",
-    _RFC3339: "takes RFC 3339 with a zone, such as 2026-11-23T10:00:00Z",
+    _RFC3339: "takes RFC 3339 with a time zone, such as 2026-11-23T10:00:00Z",
 }
 """What is wrong with a text that a pattern refuses, in words."""
 

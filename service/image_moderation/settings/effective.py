@@ -51,7 +51,7 @@ def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> d
         elif name == "consumer_name":
             shown[variable(name)] = Effective(value, DEFAULT, "another at each start")
         else:
-            shown[variable(name)] = Effective(value, DEFAULT, UNSET[name] if value is None else "")
+            shown[variable(name)] = Effective(value, DEFAULT, UNSET.get(name, "") if value is None else "")
     return shown
 
 

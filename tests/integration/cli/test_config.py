@@ -25,7 +25,7 @@ def test_config_says_where_each_value_comes_from(call: Call, tmp_path: Path) -> 
     }
     lines = dict(line.split("  # ") for line in call("config", **variables).out.splitlines())
     told = {line.rstrip().removeprefix("MODERATION_"): origin for line, origin in lines.items()}
-    assert len(told) == len(Settings.model_fields)
+    assert len(told) == len(Settings.model_fields) + 1
     assert told["BROKER_URL=redis://app:***@h:6379/0"] == "environment"
     assert told["STORE_URL=redis://app:***@h:6379/0"] == "MODERATION_BROKER_URL"
     assert told["REPORTER_KEY=***"] == "MODERATION_REPORTER_KEY_FILE"
@@ -33,6 +33,7 @@ def test_config_says_where_each_value_comes_from(call: Call, tmp_path: Path) -> 
     assert told["REPORT_WINDOW=30d"] == "default"
     assert told["REVIEW_THRESHOLD="] == "default: no number of reporters asks for a review"
     facts = call("config", "--json", **variables).json
+    assert f"policy={facts['policy']}" in told
     assert facts["MODERATION_BLOCK_THRESHOLD"] == {"value": 7, "origin": "environment", "meaning": ""}
     assert facts["MODERATION_DECISION_RETENTION"] == {
         "value": None,
