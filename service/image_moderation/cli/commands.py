@@ -33,11 +33,11 @@ def serve(
     It then finishes the batches in hand. Its settings are MODERATION_* variables; MODERATION_BROKER_URL is
     required, except with --embedded.
     """
-    from image_moderation.cli.serve import serve as run
+    from image_moderation.cli.serve import run
     from image_moderation.embedded import EmbeddedError
 
     try:
-        run(embedded=embedded, data_dir=data_dir)
+        run(data_dir, embedded=embedded)
     except EmbeddedError as error:
         raise WrongCall(str(error)) from None
 
