@@ -123,8 +123,8 @@ def main() -> NoReturn:
     code = run()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of the pipe has ended; the interpreter must not flush again at its end.
+    except OSError:
+        # Its reader has ended, or its disk is full; the interpreter must not flush again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or FAILURE
     sys.exit(code)

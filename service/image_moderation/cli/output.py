@@ -32,18 +32,28 @@ def plain(text: object) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line of the result."""
-    print(text, flush=True)
+    """Print a line of the result.
+
+    Raises:
+        Failed: nothing can be written, as on a full disk.
+        BrokenPipeError: the reader of the pipe has ended, which is no fault.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failed(f"standard output can't be written: {error.strerror}") from None
 
 
 def say_json(value: Any) -> None:
     """Print the result for programs, indented so that people can read it too."""
-    print(json.dumps(value, indent=2), flush=True)
+    say(json.dumps(value, indent=2))
 
 
 def say_json_line(value: Any) -> None:
     """Print one element of a list for programs: one a line, so that a long list can be read as it comes."""
-    print(json.dumps(value), flush=True)
+    say(json.dumps(value))
 
 
 def note(text: str) -> None:
@@ -125,8 +135,10 @@ def encodable(text: str, argument: str) -> str:
     """Return `text`, the value of an argument.
 
     Raises:
-        WrongCall: the shell passed bytes that are not UTF-8.
+        WrongCall: it is empty, or the shell passed bytes that are not UTF-8.
     """
+    if not text:
+        raise WrongCall(f"{argument}: is empty")
     try:
         text.encode()
     except UnicodeEncodeError:

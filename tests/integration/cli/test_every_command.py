@@ -1,6 +1,9 @@
 """All commands explain themselves, and say in one line what failed."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +66,9 @@ def test_version(call: Call) -> None:
         (("report", "img-42", "--retract", "--reporter", "u", "--reason", "spam"), "--reason"),
         (("report", "img-42", "--file", "-"), "--file stands alone"),
         (("report", "img-42", "--reason", "Not A Word"), "report: --reason: takes 1 to 64 of a-z"),
-        (("report", ""), "report: IMAGE: is empty"),
+        (("report", ""), "IMAGE: is empty"),
+        (("inspect", ""), "IMAGE: is empty"),
+        (("forget", "", "--yes"), "IMAGE: is empty"),
         (("report", "img-42", "--group", "g\n"), "report: --group: has a control character"),
         (("report", "img-42", "--reporter", "r" * 257), "report: --reporter: is longer than 256 characters"),
         (("report", "img-\udcff"), "not UTF-8"),
@@ -72,8 +77,8 @@ def test_version(call: Call) -> None:
             ("review", "img-42", "--verdict", "maybe"),
             "'--verdict': 'maybe' is not one of 'upheld', 'cleared'.",
         ),
-        (("review", "", "--verdict", "upheld"), "review: IMAGE: is empty"),
-        (("review", "img-42", "--verdict", "upheld", "--moderator", ""), "review: --moderator: is empty"),
+        (("review", "", "--verdict", "upheld"), "IMAGE: is empty"),
+        (("review", "img-42", "--verdict", "upheld", "--moderator", ""), "--moderator: is empty"),
         (("review", "img-42", "--verdict", "upheld", "--moderator", "m\udcff"), "not UTF-8"),
         (("inspect",), "IMAGE"),
         (("serve", "--data-dir", "/tmp"), "--embedded"),
@@ -128,6 +133,14 @@ def test_a_server_that_is_away_is_one_line_and_exits_1(
     assert (result.code, result.out) == (1, "")
     assert f"the {server} is not available" in result.err
     assert result.err.count("\n") == 1
+
+
+def test_a_result_that_can_not_be_written_is_one_line_and_exits_1() -> None:
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-m", "image_moderation", "--version"]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "standard output can't be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("command", [("config",), ("report", "img-42"), ("serve",), ("watch",)])
