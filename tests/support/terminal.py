@@ -12,7 +12,7 @@ _PART = re.compile(r"\x1b\[\??([0-9;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+")
 
 
 class Screen:
-    """What was written to a terminal."""
+    """A screen, made of all that was written to a terminal."""
 
     def __init__(self) -> None:
         self.written = b""

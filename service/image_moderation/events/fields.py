@@ -18,7 +18,7 @@ PATTERNS = {
     _PLAIN: "has a control character",
     _RFC3339: "takes RFC 3339 with a time zone, such as 2026-11-23T10:00:00Z",
 }
-"""What is wrong with a text that a pattern refuses, in words."""
+"""The words about a text that a pattern refuses."""
 
 ImageId = Annotated[
     str,

@@ -21,7 +21,7 @@ UNSET = {
     "decision_retention": "never trimmed",
     "log_format": "console on a terminal, json elsewhere",
 }
-"""What it means that a variable without a default value is unset."""
+"""The meaning of a variable that has no default value and is unset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Effective:
     origin: str
     """`environment`, `default`, or the other variable that gave the value."""
     meaning: str = ""
-    """What is to be said of a default that is no plain value."""
+    """Words for a default that is no plain value."""
 
 
 def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, Effective]:

@@ -12,7 +12,7 @@ COMMAND = Path(sys.executable).with_name("image-moderation")
 
 
 def completed(*words: str) -> list[str]:
-    """What bash offers for the last of these words, with the script loaded as a user would."""
+    """The words that bash offers for the last of these, with the script loaded as a user would."""
     script = """
         source <("$1" completion bash); shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
