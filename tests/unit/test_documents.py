@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from image_moderation.cli.main import app
 from image_moderation.settings import Settings
 from tests.support.service_process import ROOT
 
@@ -39,6 +42,19 @@ def test_the_readme_has_every_setting() -> None:
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `MODERATION_")]
     named = [name for row in rows for name in re.findall(r"`MODERATION_(\w+)`", row)]
     assert [name.lower() for name in named] == list(Settings.model_fields)
+
+
+def test_the_page_of_the_commands_has_each_with_its_options() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    calls = re.findall(r"^\| `(.+?)` \|", page.partition("## `--json`")[0], re.MULTILINE)
+    root: Any = get_command(app)
+    commands = {name: command for name, command in root.commands.items() if not command.hidden}
+    commands |= {f"dead-letters {name}": one for name, one in commands.pop("dead-letters").commands.items()}
+    for name, command in commands.items():
+        told = " ".join(call for call in calls if f"{call} ".startswith(f"{name} "))
+        assert told, name
+        options = {option for one in command.params for option in one.opts if option.startswith("--")}
+        assert set(re.findall(r"--[a-z-]+", told)) == options - {"--json"}, name
 
 
 def test_the_guarantees_name_tests_that_are_there() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from image_moderation.domain.policy import Policy
 from image_moderation.settings import Settings, SettingsError, milliseconds
+from image_moderation.settings.effective import effective
 from image_moderation.wiring import policy
 
 BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?protocol=3"}
@@ -17,6 +18,10 @@ SECRET = "hunter2"
 
 def load(**variables: str) -> Settings:
     return Settings.load(BROKER | {f"MODERATION_{name}": value for name, value in variables.items()})
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    return {name: one.value for name, one in effective(settings, {}).items()}
 
 
 def refused(environ: Mapping[str, str], embedded_url: str | None = None) -> list[str]:
@@ -276,12 +281,11 @@ def test_the_options_of_the_policy() -> None:
     assert (rule.immunity, rule.review_threshold, rule.review_grace) == (0, 4, 7_200_000)
     assert (rule.urgent_reasons, rule.max_blocks_per_hour) == (frozenset({"csam", "terrorism"}), 100)
     assert rule.shadow
-    shown = settings.effective()
-    assert shown["MODERATION_URGENT_REASONS"] == "csam,terrorism"
-    assert (shown["MODERATION_REVIEW_GRACE"], shown["MODERATION_MODE"]) == ("2h", "shadow")
+    assert shown(settings)["MODERATION_URGENT_REASONS"] == "csam,terrorism"
+    assert shown(settings)["MODERATION_REVIEW_GRACE"] == "2h"
     assert load(REVIEW_GRACE="2h", URGENT_REASONS="csam").review_grace == timedelta(hours=2)
     assert policy(load()) == Policy()
-    assert load().effective()["MODERATION_URGENT_REASONS"] is None
+    assert shown(load())["MODERATION_URGENT_REASONS"] is None
 
 
 def test_embedded_url_is_the_broker() -> None:
@@ -290,7 +294,7 @@ def test_embedded_url_is_the_broker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "masked"),
     [
         ("redis://:hunter2@h:6379/1", "redis://:***@h:6379/1"),
         ("rediss://bob:hunter2@[::1]:6379", "rediss://bob:***@[::1]:6379"),
@@ -302,25 +306,48 @@ def test_embedded_url_is_the_broker() -> None:
         ("redis+sentinel://:hunter2@h1,h2:26379/main/2", "redis+sentinel://:***@h1,h2:26379/main/2"),
     ],
 )
-def test_effective_masks_addresses(url: str, shown: str) -> None:
+def test_effective_masks_addresses(url: str, masked: str) -> None:
     settings = load(STORE_URL=url)
-    assert settings.effective()["MODERATION_STORE_URL"] == shown
+    assert shown(settings)["MODERATION_STORE_URL"] == masked
     assert not settings.store_is_broker
 
 
 def test_effective_shows_every_variable_as_it_may_be_written() -> None:
     settings = load(REPORTER_KEY=SECRET * 3, REPORT_WINDOW="PT36H", CONSUMER_NAME="one")
-    shown = settings.effective()
-    assert list(shown) == [f"MODERATION_{name.upper()}" for name in Settings.model_fields]
-    assert shown["MODERATION_REPORT_WINDOW"] == "36h"
-    assert shown["MODERATION_DECISION_RETENTION"] is None
-    assert shown["MODERATION_REPORTER_KEY"] == "***"
+    values = shown(settings)
+    assert list(values) == [f"MODERATION_{name.upper()}" for name in Settings.model_fields]
+    assert values["MODERATION_REPORT_WINDOW"] == "36h"
+    assert values["MODERATION_DECISION_RETENTION"] is None
+    assert values["MODERATION_REPORTER_KEY"] == "***"
     assert (
-        shown["MODERATION_STORE_URL"]
-        == shown["MODERATION_BROKER_URL"]
+        values["MODERATION_STORE_URL"]
+        == values["MODERATION_BROKER_URL"]
         == "redis://user:***@broker:6379/0?***"
     )
-    assert SECRET not in f"{shown} {settings!r} {settings}"
+    assert SECRET not in f"{values} {settings!r} {settings}"
+
+
+def test_effective_says_where_each_value_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET * 3)
+    environ = BROKER | {
+        "MODERATION_REPORTER_KEY_FILE": str(tmp_path / "key"),
+        "MODERATION_BATCH_SIZE": "500",
+        "MODERATION_MODE": "off",
+    }
+    found = effective(Settings.load(environ), environ)
+    assert {name: one.origin for name, one in found.items() if one.origin != "default"} == {
+        "MODERATION_BROKER_URL": "environment",
+        "MODERATION_STORE_URL": "MODERATION_BROKER_URL",
+        "MODERATION_REPORTER_KEY": "MODERATION_REPORTER_KEY_FILE",
+        "MODERATION_BATCH_SIZE": "environment",
+    }
+
+
+def test_effective_says_what_it_means_that_a_variable_is_unset() -> None:
+    found = effective(load(), BROKER)
+    unset = {name for name, one in found.items() if one.value is None}
+    assert unset == {name for name, one in found.items() if one.meaning} - {"MODERATION_CONSUMER_NAME"}
+    assert found["MODERATION_LOG_FORMAT"].meaning == "console on a terminal, json elsewhere"
 
 
 def test_a_consumer_name_is_made_once_a_load() -> None:

@@ -126,7 +126,7 @@ def test_the_runbooks_queries_ask_for_what_is_measured() -> None:
 
 
 def test_the_runbooks_commands_exist() -> None:
-    called = re.findall(r"image-moderation ([a-z][^|#\n`]*)", RUNBOOK.read_text())
+    called = re.findall(r"(?:^|`)image-moderation ([a-z][^|#\n`]*)", RUNBOOK.read_text(), re.MULTILINE)
     root = typer.main.get_command(app)
     assert called
     for line in called:

@@ -3,12 +3,10 @@
 import asyncio
 import struct
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from image_moderation.cli.explanation import decision_facts, explain, immune_until, time_of, withheld_until
-from image_moderation.cli.output import Failed, Json, encodable, plain, say, say_json, table
+from image_moderation.cli.output import Failed, encodable, plain, say, say_json, table
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Decision, State
 from image_moderation.domain.policy import Policy
@@ -20,13 +18,8 @@ DIGEST_SHOWN = 8
 """Hexadecimal digits, enough to distinguish the reporters of one image."""
 
 
-def inspect(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")], as_json: Json = False
-) -> None:
-    """Explain why IMAGE is or isn't blocked, and list its reporters by their digests.
-
-    Uses the threshold and the window of this environment, so set the variables as the service has them.
-    """
+def run(image: str, *, as_json: bool) -> None:
+    """Print why the image is or isn't blocked, and its reporters."""
     settings = Settings.load()
     case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
     rule = policy(settings)

@@ -6,9 +6,7 @@ import shlex
 import signal
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
-import typer
 import uvloop
 
 from image_moderation.cli.output import Failed, WrongCall, note
@@ -20,22 +18,11 @@ WATCH_PERIOD = 0.5
 """Seconds between checks of the embedded server."""
 
 
-def serve(
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Start a private Valkey or Redis, as broker and store.")
-    ] = False,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            help="Where the embedded server keeps its data; by default under the user's state directory.",
-        ),
-    ] = None,
-) -> None:
-    """Run the service until SIGTERM or Ctrl-C; it then finishes the batches in hand.
+def run(data_dir: Path | None, *, embedded: bool) -> None:
+    """Run the service until SIGTERM or SIGINT.
 
-    Its settings are MODERATION_* variables; MODERATION_BROKER_URL is required, except with --embedded.
+    Raises:
+        EmbeddedError: there is no server to start, or it doesn't start.
     """
     if data_dir is not None and not embedded:
         raise WrongCall("serve: --data-dir needs --embedded, whose server keeps its data there")
@@ -83,7 +70,7 @@ async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     # Imports FastStream and more that only the service needs; other commands start twice as fast without.
-    from image_moderation.app import build  # noqa: PLC0415
+    from image_moderation.app import build
 
     try:
         await build(settings).run(stop)

@@ -10,6 +10,7 @@ from image_moderation.domain.clock import DAY
 from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import UNSPECIFIED, Report, Review, Verdict
 from image_moderation.events.binary import attributes, is_json, structured
+from image_moderation.events.faults import explain, explain_json
 from image_moderation.events.models import (
     REPORTED_CHANNEL,
     REPORTS,
@@ -109,7 +110,7 @@ def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as broken:
-        return Malformed(DeadLetterReason.NOT_JSON, _first_line(str(broken)))
+        return Malformed(DeadLetterReason.NOT_JSON, explain_json(broken))
     if not isinstance(document, dict):
         return Malformed(DeadLetterReason.NOT_AN_EVENT, f"a JSON {_json_type(document)}, not an object")
     missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
@@ -120,25 +121,21 @@ def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     if document["specversion"] != "1.0":
         return Malformed(DeadLetterReason.NOT_AN_EVENT, 'specversion: must be "1.0"')
     if not isinstance(document["type"], str):
-        return Malformed(DeadLetterReason.INVALID, "type: Input should be a valid string")
+        return Malformed(DeadLetterReason.INVALID, "type: is not text")
     known = {row.name for row in types_on(REVIEWED_CHANNEL if is_review else REPORTED_CHANNEL)}
     if document["type"] not in known:
         return Malformed(DeadLetterReason.UNKNOWN_TYPE, f"type: takes {' or '.join(sorted(known))}")
     if not isinstance(error, ValidationError):
         raise error
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     # The first part of a report's location is the union's tag, which only repeats `type`.
     tags = 0 if is_review else 1
-    return Malformed(DeadLetterReason.INVALID, "; ".join(_explain(detail, tags) for detail in details[:5]))
+    return Malformed(DeadLetterReason.INVALID, "; ".join(_located(detail, tags) for detail in details[:5]))
 
 
-def _explain(detail: ErrorDetails, tags: int) -> str:
+def _located(detail: ErrorDetails, tags: int) -> str:
     place = ".".join(str(part) for part in detail["loc"][tags:]) or "event"
-    return f"{place}: {_first_line(detail['msg'])}"
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0][:200]
+    return f"{place}: {explain(detail)}"
 
 
 def _json_type(document: Any) -> str:

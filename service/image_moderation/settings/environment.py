@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_moderation.domain.errors import Misconfigured
+
 PREFIX = "MODERATION_"
 _FILE = "_FILE"
 # Kubernetes sets such variables in every container, for a Service called `moderation` or `moderation-…`.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)")
 
 
-class SettingsError(Exception):
+class SettingsError(Misconfigured):
     """The environment can't be used. `str` has a line for each variable at fault, and no secret."""
 
     def __init__(self, lines: Collection[str]) -> None:
@@ -24,13 +26,15 @@ class Found:
     """The values that an environment sets, by field."""
 
     values: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    """The variable's name in errors, for fields whose value came from a file."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The variable that names the file, for fields whose value came from one."""
     errors: dict[str, str] = field(default_factory=dict)
     """The line about each field without a usable value, and about each unknown variable."""
 
     def name(self, field_name: str) -> str:
-        return self.names.get(field_name, variable(field_name))
+        """Return the variable of a field, for errors."""
+        file = f" (from {self.files[field_name]})" if field_name in self.files else ""
+        return variable(field_name) + file
 
 
 def variable(field_name: str) -> str:
@@ -85,7 +89,7 @@ def _read(found: Found, name: str, path: str) -> None:
         value = value.removesuffix("\n").removesuffix("\r")
         if value:
             found.values[name] = value
-            found.names[name] = f"{variable(name)} (from {variable(name)}_FILE)"
+            found.files[name] = variable(name) + _FILE
         else:
             found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is empty; {takes}"
 

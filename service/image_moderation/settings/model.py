@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -25,7 +24,7 @@ from image_moderation.settings.fields import (
     whole,
 )
 from image_moderation.settings.values import format_duration
-from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, masked, scheme_of
+from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -170,20 +169,6 @@ class Settings(BaseSettings):
     def reporter_key_bytes(self) -> bytes | None:
         """The configured key of the reporter digest, 16 to 64 bytes; None if the store keeps one."""
         return None if self.reporter_key is None else self.reporter_key.get_secret_value().encode()
-
-    def effective(self) -> dict[str, str | int | None]:
-        """Return every variable's value as the environment takes it, secrets masked; None is unset."""
-        shown: dict[str, str | int | None] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, timedelta):
-                value = format_duration(value)
-            elif isinstance(value, tuple):
-                value = ",".join(value) or None
-            elif isinstance(value, SecretStr):
-                value = "***" if name == "reporter_key" else masked(value.get_secret_value())
-            shown[variable(name)] = value
-        return shown | {variable("store_url"): masked(self.store_address)}
 
 
 SECRETS = ("broker_url", "store_url", "reporter_key")

@@ -1,6 +1,5 @@
 """`blocked`: what is blocked."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid5
 
@@ -36,12 +35,12 @@ def test_blocked_lists_what_is_blocked_oldest_first(cli: Call) -> None:
 )
 def test_blocked_since(cli: Call, since: str) -> None:
     result = cli("blocked", "--since", since, "--json")
-    assert [json.loads(line)["image_id"] for line in result.out.splitlines()] == ["people"]
+    assert [line["image_id"] for line in result.lines] == ["people"]
     assert cli("blocked", "--since", "1s") == Result(0, "", "nothing was blocked since then\n")
 
 
 def test_blocked_says_what_each_block_relied_on(cli: Call) -> None:
-    lines = [json.loads(line) for line in cli("blocked", "--json").out.splitlines()]
+    lines = cli("blocked", "--json").lines
     people, moderator = sorted(lines, key=lambda line: line["image_id"] == "moderator")
     assert people == {
         "image_id": "people",
@@ -76,3 +75,13 @@ def test_blocked_names_how_much_it_could_not_read(cli: Call, client: redis.Redis
     assert result.code == 0
     assert len(result.out.splitlines()) == 1
     assert result.err.startswith("keys left out")
+
+
+def test_blocked_with_a_limit_lists_what_was_decided_last(cli: Call) -> None:
+    limited = cli("blocked", "--limit", "1")
+    assert limited.out == f"image\trevision\tdecided at\ttrigger\npeople\t1\t{stamp(NOW - HOUR)}\tthreshold\n"
+    assert limited.err == "1 of 2 are shown, those that were decided last\n"
+    assert [one["image_id"] for one in cli("blocked", "--limit", "1", "--json").lines] == ["people"]
+    both = cli("blocked", "--limit", "9", "--json").lines
+    assert [one["image_id"] for one in both] == ["moderator", "people"]
+    assert cli("blocked", "--limit", "2").err == ""

@@ -137,7 +137,7 @@ def test_inspect_says_why_an_image_is_blocked(cli: Call, redis_url: str) -> None
     ]
     elsewhere = cli("inspect", "img-42", block_threshold="4").out
     assert f"its policy {rule}; this environment's policy is {Policy(block_threshold=4).hash}." in elsewhere
-    cli("forget", "--image", "img-42")
+    assert cli("forget", "img-42", "--yes").code == 0
     assert cli("inspect", "img-42", "--json").json["last_decision"] is None
 
 

@@ -31,7 +31,7 @@ def events(client: redis.Redis, channel: str) -> list[dict[str, Any]]:
 
 
 def test_republish_says_what_state_each_decided_image_is_in(cli: Call, client: redis.Redis) -> None:
-    result = cli("republish")
+    result = cli("republish", "--all")
     assert result == Result(0, "3 published (2 to image.blocked, 1 to image.unblocked)\n", "")
     found = {event["subject"]: event for event in events(client, "image.blocked")}
     assert set(found) == {"people", "moderator"}
@@ -76,6 +76,15 @@ def test_republish_says_what_state_each_decided_image_is_in(cli: Call, client: r
     first, second = (event for event in events(client, "image.blocked") if event["subject"] == "people")
     assert first["id"] != second["id"]
     assert first["data"] == second["data"]
+
+
+def test_a_dry_run_publishes_nothing(call: Call, redis_url: str, client: redis.Redis) -> None:
+    urls = {"broker_url": "nats://127.0.0.1:1", "store_url": redis_url}
+    result = call("republish", "--all", "--dry-run", **urls)
+    assert result == Result(0, "3 would be published (2 to image.blocked, 1 to image.unblocked)\n", "")
+    facts = call("republish", "people", "--dry-run", "--json", **urls).json
+    assert (facts["would_publish"], facts["channels"]) == (1, {"image.blocked": 1})
+    assert client.exists("image.blocked", "image.unblocked") == 0
 
 
 def test_republish_of_named_images_names_what_was_never_decided(cli: Call, client: redis.Redis) -> None:

@@ -14,7 +14,7 @@ COMMANDS = (
     ("inspect", "img-42"),
     ("blocked",),
     ("republish", "img-42"),
-    ("forget", "--image", "img-42"),
+    ("forget", "img-42", "--yes"),
     ("dead-letters", "list"),
     ("config",),
 )
