@@ -185,7 +185,7 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
         [
             b"\x17" + time(6) + time(6) + b"\0\0",
             b"\x01\0\0\0" + time(0) + bytes(6) + b"\0\x01",
-            b"\x2f\0" + policy + b"\x03\0" + b"\x05\0" + time(3) + time(6),
+            b"\x31\0" + policy + b"\x03\0" + b"\x05\0" + time(3) + time(6),
             b"\x02\0nudity\0" + b"\x01\0other\0" + b"\x01\0\0" + b"\x01\0spam\0",
             b"\0",
             digests.reporter("user-7") + time(8) + b"\xfe" + bytes(8),
@@ -196,7 +196,7 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
         [
             b"\x13" + bytes(6 + 6 + 2),
             b"\x01\0\0\0" + time(0) + time(0) + b"\x01\x02",
-            b"\x08\0" + policy + b"\x03\0" + b"\0\0",
+            b"\x0a\0" + policy + b"\x03\0" + b"\0\0",
             b"\0",
         ]
     )

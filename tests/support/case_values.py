@@ -49,7 +49,7 @@ def _facts(facts: Facts) -> bytes:
         rest += _int(facts.first_reported_at or 0) + _int(facts.last_reported_at or 0)
         for reason, count in facts.reasons.items():
             rest += struct.pack("<H", count) + reason.encode() * (reason != "unspecified") + b"\0"
-    return struct.pack("<H", len(rest)) + rest
+    return struct.pack("<H", 2 + len(rest)) + rest
 
 
 def _int(value: int) -> bytes:

@@ -4,7 +4,7 @@ All integers are little-endian and unsigned; times are milliseconds.
 
     head       flags 1, floor 6, last 6, score 2
     decided    revision 4, decided_at 6, verdict_time 6, verdict 1, trigger 1      only with flag DECIDED
-    facts      length of the rest 2, policy 4, threshold 2, score 2,               only with flag FACTS
+    facts      length of the facts 2, policy 4, threshold 2, score 2,              only with flag FACTS
                if score > 0: first 6, last 6, for each reason: count 2, text, NUL
     waiting    review: at 6, rests_on 6; shadow_review: the same; marks 1          only with flag WAITING
     reasons    length 1, then NUL text NUL text NUL …; a reason's code is the position of the NUL before it
@@ -25,9 +25,10 @@ from image_moderation.store.formats import Constant, Format, to_int
 HEAD = Format("BI6I6I2")
 DECIDED_PART = Format("I4I6I6BB")
 FACTS_LENGTH = Format("I2")
-FACTS_PART = Format("I4I2I2")
+FACTS_PART = Format("I2I4I2I2")
 FACTS_TIMES = Format("I6I6")
 REASON_COUNT = Format("I2")
+"""The text that follows ends with a NUL: Lua's `s`."""
 WAITING_PART = Format("I6I6I6I6B")
 RECORD = Format("c8I6B")
 STANDING = Format("I6B")
@@ -57,10 +58,10 @@ CONSTANTS: dict[str, Constant] = {
     "DECIDED_PART": DECIDED_PART.lua,
     "DECIDED_PART_BYTES": DECIDED_PART.size,
     "FACTS_LENGTH": FACTS_LENGTH.lua,
-    "FACTS_LENGTH_BYTES": FACTS_LENGTH.size,
     "FACTS_PART": FACTS_PART.lua,
+    "FACTS_PART_BYTES": FACTS_PART.size,
     "FACTS_TIMES": FACTS_TIMES.lua,
-    "REASON_COUNT": REASON_COUNT.lua,
+    "REASON_COUNT": REASON_COUNT.lua + "s",
     "WAITING_PART": WAITING_PART.lua,
     "WAITING_PART_BYTES": WAITING_PART.size,
     "RECORD": RECORD.lua,
@@ -113,7 +114,6 @@ def decode(value: bytes | None) -> Case:
     facts = b""
     if flags & FACTS:
         (length,) = FACTS_LENGTH.python.unpack_from(value, at)
-        at += FACTS_LENGTH.size
         facts = value[at : at + length]
         at += length
     if flags & WAITING:
@@ -142,7 +142,7 @@ def decode(value: bytes | None) -> Case:
 
 
 def _facts(raw: bytes) -> Facts:
-    policy, threshold, score = FACTS_PART.python.unpack_from(raw)
+    _, policy, threshold, score = FACTS_PART.python.unpack_from(raw)
     first = last = None
     reasons: dict[str, int] = {}
     if score:

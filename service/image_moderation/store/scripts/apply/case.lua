@@ -29,7 +29,7 @@ local function load(packed)
     at = at + DECIDED_PART_BYTES
   end
   if flags >= FACTS then
-    facts = sub(packed, at, at + FACTS_LENGTH_BYTES - 1 + unpack_from(FACTS_LENGTH, packed, at))
+    facts = sub(packed, at, at - 1 + unpack_from(FACTS_LENGTH, packed, at))
     at = at + #facts
   end
   if flags % (2 * WAITING) >= WAITING then

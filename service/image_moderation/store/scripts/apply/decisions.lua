@@ -22,19 +22,22 @@ local function count_reasons()
       first, newest = first or at, at
     end
   end
-  local named, packed = {}, {}
-  for n, code in ipairs(codes) do
-    local reason = reason_of(code, reasons)
-    named[reason] = counts[code]
-    packed[n] = pack(REASON_COUNT, counts[code]) .. (code == UNSPECIFIED_CODE and "" or reason) .. "\0"
+  local named, packed = {}, ""
+  for n = 1, #codes do
+    local code = codes[n]
+    local reason, count = reason_of(code, reasons), counts[code]
+    named[reason] = count
+    packed = packed .. pack(REASON_COUNT, count, code == UNSPECIFIED_CODE and "" or reason)
   end
-  return named, table.concat(packed), first and time_at(first), newest and time_at(newest)
+  return named, packed, first and time_at(first), newest and time_at(newest)
 end
 
+local policy_number  -- the hash as a number, made once a call
+
 local function pack_facts(counts, first, newest)
-  local rest = pack(FACTS_PART, tonumber(policy_hash, 16), block_threshold, score)
-  if first then rest = rest .. pack(FACTS_TIMES, first, newest) .. counts end
-  return pack(FACTS_LENGTH, #rest) .. rest
+  policy_number = policy_number or tonumber(policy_hash, 16)
+  local reports = first and pack(FACTS_TIMES, first, newest) .. counts or ""
+  return pack(FACTS_PART, FACTS_PART_BYTES + #reports, policy_number, block_threshold, score) .. reports
 end
 
 -- Returns when the decision was taken, and the newest report that it rests on.
