@@ -142,7 +142,7 @@ def blocked(
 
     With --json and without --limit they come in no order, because each is printed once it is found.
 
-    The settings behind each decision are not stored; `inspect` shows the other facts about an image.
+    With --json each has the facts that the block relied on; `inspect` says them in words.
     """
     from image_moderation.cli.blocked import run
 
@@ -160,9 +160,9 @@ def republish(
 ) -> None:
     """Publish the state of images again, blocked or not.
 
-    It is for consumers that lost events: name images, or take --all or --since. The events have the revision
-    and decided_at of the latest decision, so consumers that know it ignore them. They have new ids, and no
-    counts, because those are no longer stored.
+    It is for consumers that lost events: name images, or take --all or --since. The events have the data of
+    the latest decision (revision, decided_at, counts, policy), so consumers that know it ignore them. Their
+    ids are new, because brokers drop an id that they know.
     """
     if images and everything:
         raise WrongCall("republish: name images or take --all, not both")

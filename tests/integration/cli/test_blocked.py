@@ -81,7 +81,8 @@ def test_blocked_with_a_limit_lists_what_was_decided_last(cli: Call) -> None:
     limited = cli("blocked", "--limit", "1")
     assert limited.out == f"image\trevision\tdecided at\ttrigger\npeople\t1\t{stamp(NOW - HOUR)}\tthreshold\n"
     assert limited.err == "1 of 2 are shown, those that were decided last\n"
-    assert [one["image_id"] for one in cli("blocked", "--limit", "1", "--json").lines] == ["people"]
+    [newest] = cli("blocked", "--limit", "1", "--json").lines
+    assert (newest["image_id"], newest["reasons"]) == ("people", {"nudity": 4, "spam": 1})
     both = cli("blocked", "--limit", "9", "--json").lines
     assert [one["image_id"] for one in both] == ["moderator", "people"]
     assert cli("blocked", "--limit", "2").err == ""
