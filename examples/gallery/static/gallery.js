@@ -34,7 +34,7 @@ wall.addEventListener("keydown", (event) => {
 });
 
 function open(link) {
-  if (isSecondClick()) return;
+  if (isSecondClick(link)) return;
   form.reset();
   shown = link.dataset.report;
   form.action = `/report/${shown}`;
@@ -69,7 +69,8 @@ function focus(place) {
 
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => {
-  if (!document.activeElement || document.activeElement === document.body) focus(card(shown));
+  // The button that opened it is gone if the picture's state has changed.
+  if (!wall.contains(document.activeElement)) focus(card(shown));
   shown = "";
 });
 

@@ -72,22 +72,31 @@ document.querySelector(".messages").addEventListener("click", (event) => {
   document.getElementById("content").focus({ preventScroll: true });
 });
 
-let held = false;
+let pointer = null; // where the last input was made; null by keyboard
+let last = { time: -HOLD, pointer: null, submitter: null }; // what was sent last
+addEventListener("pointerdown", ({ clientX: x, clientY: y }) => { pointer = { x, y }; }, true);
+addEventListener("keydown", () => { pointer = null; }, true);
 
-/** Whether a click follows so soon after something was sent that it belongs to the same double click. */
-export function isSecondClick() { return held; }
+/**
+ * Whether this belongs to the double click that sent something: soon after it, by the same button or at the
+ * same place, where another button may have come to be.
+ */
+export function isSecondClick(submitter) {
+  if (performance.now() - last.time >= HOLD) return false;
+  const near = pointer && last.pointer && Math.hypot(pointer.x - last.pointer.x, pointer.y - last.pointer.y) < 8;
+  return Boolean(near) || submitter === last.submitter;
+}
 
 /**
  * Sends a form like the browser does; returns {notice} or {error}, and null for a second click.
  * `submitter` is the pressed button.
  */
 export async function send(form, submitter) {
-  if (held) return null;
-  held = true;
-  submitter?.setAttribute("aria-disabled", "true");
-  const pause = new Promise((done) => { setTimeout(done, HOLD); });
+  if (isSecondClick(submitter) || submitter.ariaDisabled) return null;
+  last = { time: performance.now(), pointer, submitter };
+  submitter.ariaDisabled = "true";
   const fields = new URLSearchParams(new FormData(form, submitter));
-  const address = submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+  const address = submitter.getAttribute("formaction") ?? form.getAttribute("action");
   try {
     const answer = await fetch(address, {
       method: "POST", body: fields, headers: { Accept: "application/json" }, redirect: "error",
@@ -96,8 +105,7 @@ export async function send(form, submitter) {
   } catch {
     return { error: error.dataset.unsent };
   } finally {
-    submitter?.removeAttribute("aria-disabled");
-    pause.then(() => { held = false; });
+    submitter.ariaDisabled = null;
   }
 }
 
