@@ -58,7 +58,9 @@ function describe() {
     part.hidden = gone;
     part.disabled = gone;
   }
-  if (lost) dialog.querySelector("[data-close]").focus();
+  const close = dialog.querySelector("[data-close]");
+  close.textContent = gone ? close.dataset.gone : close.dataset.close;
+  if (lost) close.focus();
 }
 
 /** Puts the keyboard's focus where the picture is. */

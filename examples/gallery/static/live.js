@@ -73,7 +73,7 @@ document.querySelector(".messages").addEventListener("click", (event) => {
 });
 
 let pointer = null; // where the last input was made; null by keyboard
-let last = { time: -HOLD, pointer: null, submitter: null }; // what was sent last
+let last = { time: 0, pointer: null, submitter: null }; // what was sent last
 addEventListener("pointerdown", ({ clientX: x, clientY: y }) => { pointer = { x, y }; }, true);
 addEventListener("keydown", () => { pointer = null; }, true);
 
@@ -82,7 +82,7 @@ addEventListener("keydown", () => { pointer = null; }, true);
  * same place, where another button may have come to be.
  */
 export function isSecondClick(submitter) {
-  if (performance.now() - last.time >= HOLD) return false;
+  if (Date.now() - last.time >= HOLD) return false;
   const near = pointer && last.pointer && Math.hypot(pointer.x - last.pointer.x, pointer.y - last.pointer.y) < 8;
   return Boolean(near) || submitter === last.submitter;
 }
@@ -93,7 +93,7 @@ export function isSecondClick(submitter) {
  */
 export async function send(form, submitter) {
   if (isSecondClick(submitter) || submitter.ariaDisabled) return null;
-  last = { time: performance.now(), pointer, submitter };
+  last = { time: Date.now(), pointer, submitter };
   submitter.ariaDisabled = "true";
   const fields = new URLSearchParams(new FormData(form, submitter));
   const address = submitter.getAttribute("formaction") ?? form.getAttribute("action");
