@@ -138,6 +138,8 @@ def test_by_keyboard_alone(visitors: Visitors) -> None:
     reported = page.locator(".card:focus")
     expect(reported).to_contain_text("You reported it")
     # From there the next key goes to what can be done now.
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_have_text("")
     page.keyboard.press("Tab")
     expect(reported.or_(page.locator(".card:focus-within")).get_by_role("button")).to_be_focused()
 

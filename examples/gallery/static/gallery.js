@@ -1,5 +1,5 @@
 // Sends reports from a dialog instead of a page, takes them back, and updates the pictures' states live.
-import { fill, isSecondClick, listen, localise, say, send, tell } from "./live.js";
+import { fill, listen, localise, say, send, tell } from "./live.js";
 
 const dialog = document.getElementById("report");
 const form = dialog.querySelector("form");
@@ -34,7 +34,6 @@ wall.addEventListener("keydown", (event) => {
 });
 
 function open(link) {
-  if (isSecondClick(link)) return;
   form.reset();
   shown = link.dataset.report;
   form.action = `/report/${shown}`;

@@ -1,6 +1,5 @@
 // Server-sent events, messages and times: shared by the scripts of the pages.
 
-const HOLD = 600; // milliseconds in which a second click is no new wish
 const paused = document.getElementById("paused");
 const error = document.getElementById("error");
 const notice = document.getElementById("notice");
@@ -61,39 +60,42 @@ export function tell({ notice: html, error: text }) {
   fill(notice, html ?? '<p id="status"></p>');
 }
 
-document.querySelector(".messages").addEventListener("click", (event) => {
+const messages = document.querySelector(".messages");
+
+messages.addEventListener("click", (event) => {
   const close = event.target.closest(".close");
   if (!close) return;
   event.preventDefault();
-  close.closest(".message").dataset.empty = "";
-  for (const text of close.closest(".message").querySelectorAll("p")) text.textContent = "";
-  // What a plain form left in the address would bring the message back.
-  history.replaceState(null, "", close.href + location.hash);
+  dismiss(close);
   document.getElementById("content").focus({ preventScroll: true });
 });
 
-let pointer = null; // where the last input was made; null by keyboard
-let last = { time: 0, pointer: null, submitter: null }; // what was sent last
-addEventListener("pointerdown", ({ clientX: x, clientY: y }) => { pointer = { x, y }; }, true);
-addEventListener("keydown", () => { pointer = null; }, true);
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  messages.querySelectorAll(".message:not([data-empty]) .close").forEach(dismiss);
+});
 
-/**
- * Whether this belongs to the double click that sent something: soon after it, by the same button or at the
- * same place, where another button may have come to be.
- */
-export function isSecondClick(submitter) {
-  if (Date.now() - last.time >= HOLD) return false;
-  const near = pointer && last.pointer && Math.hypot(pointer.x - last.pointer.x, pointer.y - last.pointer.y) < 8;
-  return Boolean(near) || submitter === last.submitter;
+function dismiss(close) {
+  const message = close.closest(".message");
+  message.dataset.empty = "";
+  for (const text of message.querySelectorAll("p")) text.textContent = "";
+  // What a plain form left in the address would bring the message back.
+  history.replaceState(null, "", close.href + location.hash);
 }
 
+// The second click of a double click is no second wish, least of all for a button that has just come to be there.
+addEventListener("click", (event) => {
+  if (event.detail < 2 || !event.target.closest("button, a")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
 /**
- * Sends a form like the browser does; returns {notice} or {error}, and null for a second click.
+ * Sends a form like the browser does; returns {notice} or {error}, and null if it is being sent already.
  * `submitter` is the pressed button.
  */
 export async function send(form, submitter) {
-  if (isSecondClick(submitter) || submitter.ariaDisabled) return null;
-  last = { time: Date.now(), pointer, submitter };
+  if (submitter.ariaDisabled) return null;
   submitter.ariaDisabled = "true";
   const fields = new URLSearchParams(new FormData(form, submitter));
   const address = submitter.getAttribute("formaction") ?? form.getAttribute("action");
