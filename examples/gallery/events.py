@@ -28,7 +28,7 @@ _DECIDED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision of the service, published first or again."""
+    """A decision of the service. A republished block of an older service lacks the counts and times."""
 
     kind: Literal["blocked", "unblocked", "review"]
     image_id: str

@@ -79,6 +79,13 @@ class Exhibition:
             times.append(state.at)
         return max(times, default=None)
 
+    def unanswered(self, picture_id: str) -> bool:
+        """Return whether the newest verdict changes the state, and the service hasn't done so yet."""
+        case = self._cases[picture_id]
+        if case.verdict is None or (case.state is not None and case.verdict.at < case.state.at):
+            return False
+        return case.verdict.cleared == (self.blocked(picture_id) is not None)
+
     def facts(self, picture_id: str) -> Decision | None:
         """Return the newest block or request: what is known of the picture's reports."""
         case = self._cases[picture_id]

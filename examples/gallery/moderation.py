@@ -60,14 +60,13 @@ def _case(site: Site, picture: Picture) -> Case:
     shown, immunity = site.exhibition, site.settings.rules.immunity
     verdict, facts = shown.verdict(picture.id), shown.facts(picture.id)
     if block := shown.blocked(picture.id):
-        awaited = verdict is not None and verdict.cleared and verdict.at >= block.at
-        return Case(picture, "blocks", block, verdict, awaited)
+        return Case(picture, "blocks", block, verdict, shown.unanswered(picture.id))
     if request := shown.request(picture.id):
         return Case(picture, "queue", request, verdict)
     cleared = shown.cleared_at(picture.id)
     if cleared is not None and site.now() < cleared + immunity:
         return Case(picture, "kept", facts, verdict, kept_at=cleared, until=cleared + immunity)
-    return Case(picture, "others", None, verdict, awaited=verdict is not None and not verdict.cleared)
+    return Case(picture, "others", None, verdict, shown.unanswered(picture.id))
 
 
 async def desk(request: Request) -> Response:

@@ -6,6 +6,7 @@ Imports markupsafe, starlette, sse-starlette and the site's modules.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -38,11 +39,14 @@ async def gallery(request: Request) -> Response:
     site, query = site_of(request), request.query_params
     t, me = site.texts_for(request), reporter_id(visitor(request))
     message, about = Markup(), PICTURES.get(query.get("reported", "")) or PICTURES.get(query.get("taken", ""))
-    if about and "reported" in query:
-        message = thanks(t, replace(site.standing(about, me), reported="again" in query))
-    elif about:
-        message = taken_back(t, site.standing(about, me))
-    return site.page(request, "gallery.html", message=message, about=about)
+    spoken_of = ""
+    if about:
+        now = site.standing(about, me)
+        spoken_of = now.shown_as
+        message = taken_back(t, now)
+        if "reported" in query:
+            message = thanks(t, replace(now, reported="again" in query))
+    return site.page(request, "gallery.html", message=message, about=about, spoken_of=spoken_of)
 
 
 def thanks(t: Texts, now: Standing) -> Markup:
@@ -104,10 +108,10 @@ async def report(request: Request) -> Response:
                 at=now,
                 reporter_group=group,
             )
-            if not await _sent(site, event):
+            if not await _sent(site, event, now):
                 return _not_sent(request, picture, "not_sent", reason)
     query = {"reported": picture.id} | ({"again": "1"} if before.reported else {})
-    return _confirmed(request, picture, thanks(site.texts_for(request), before), query)
+    return _confirmed(request, picture, thanks(site.texts_for(request), before), before, query)
 
 
 async def take_back(request: Request) -> Response:
@@ -117,35 +121,34 @@ async def take_back(request: Request) -> Response:
     me = reporter_id(visitor(request))
     async with site.one_by_one(me, picture.id):
         if last := site.marks.report(me, picture.id):
-            event = retraction_event(
-                event_id=str(uuid4()),
-                image_id=picture.id,
-                reporter_id=me,
-                at=max(site.now(), last.at),  # a clock that was set back must not undo it
-            )
-            if not await _sent(site, event):
+            now = max(site.now(), last.at)  # a clock that was set back must not make it the older one
+            event = retraction_event(event_id=str(uuid4()), image_id=picture.id, reporter_id=me, at=now)
+            if not await _sent(site, event, now):
                 return _not_sent(request, picture, "not_taken_back")
-    message = taken_back(site.texts_for(request), site.standing(picture, me))
-    return _confirmed(request, picture, message, {"taken": picture.id})
+    after = site.standing(picture, me)
+    message = taken_back(site.texts_for(request), after)
+    return _confirmed(request, picture, message, after, {"taken": picture.id})
 
 
-async def _sent(site: Site, event: bytes) -> bool:
+async def _sent(site: Site, event: bytes, at: datetime) -> bool:
     """Send a visitor's report or retraction, and mark it at once; return whether the broker confirmed it."""
     try:
         await send_own_report(site.client, event, site.settings.rules.window)
     except NotSent:
         return False
-    site.learn(parse(event, site.now()))
+    site.learn(parse(event, at))
     return True
 
 
-def _confirmed(request: Request, picture: Picture, message: Markup, query: Mapping[str, str]) -> Response:
+def _confirmed(
+    request: Request, picture: Picture, message: Markup, now: Standing, query: Mapping[str, str]
+) -> Response:
+    """Answer a script with the message about the picture as it stands `now`, a plain form with its page."""
     site = site_of(request)
-    answer: Response = (
-        JSONResponse({"notice": site.notice(site.texts_for(request), message, picture)}, 202)
-        if wants_json(request)
-        else RedirectResponse(f"/?{urlencode(query)}#card-{picture.id}", 303)
-    )
+    answer: Response = RedirectResponse(f"/?{urlencode(query)}#card-{picture.id}", 303)
+    if wants_json(request):
+        notice = site.notice(site.texts_for(request), message, picture, now.shown_as)
+        answer = JSONResponse({"notice": notice}, 202)
     remember(request, answer)
     return answer
 

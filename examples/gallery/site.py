@@ -133,7 +133,14 @@ class Site:
         `here` is the page's own address, if the request has another one. `keeps` is the id of the form whose
         fields a change of the language keeps.
         """
-        values = {"message": "", "error": "", "about": None, "me": reporter_id(visitor(request)), **values}
+        values = {
+            "message": "",
+            "error": "",
+            "about": None,
+            "spoken_of": "",
+            "me": reporter_id(visitor(request)),
+            **values,
+        }
         query = [(name, value) for name, value in request.query_params.items() if name != "lang"]
         path = here or request.url.path
         html = self.render(
@@ -157,16 +164,19 @@ class Site:
         title = picture.titles[t.language]
         return {
             "id": picture.id,
-            "state": "blocked" if is_blocked else "open",
+            "state": now.shown_as,
             "standing": f"{now.state} {'reported' if now.reported else ''}".strip(),
             "html": self.render("card.html", t, picture=picture, me=reporter),
             "thumb": self.render("thumb.html", t, picture=picture),
             "say": t("blocked_now" if is_blocked else "open_now", title=title),
         }
 
-    def notice(self, t: Texts, message: str, picture: Picture | None = None) -> str:
-        """Return the message that confirms what the visitor did."""
-        return self.render("notice.html", t, message=message, about=picture)
+    def notice(self, t: Texts, message: str, picture: Picture | None = None, spoken_of: str = "") -> str:
+        """Return the message that confirms what the visitor did.
+
+        `spoken_of` is the state of the picture that it speaks of; the page adds what has changed since.
+        """
+        return self.render("notice.html", t, message=message, about=picture, spoken_of=spoken_of)
 
 
 def site_of(request: Request) -> Site:

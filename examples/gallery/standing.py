@@ -37,6 +37,10 @@ class Standing:
         return "again" if self.state == "open" and self.reported else self.state
 
     @property
+    def shown_as(self) -> Literal["open", "blocked"]:
+        return "blocked" if self.state == "blocked" else "open"
+
+    @property
     def can_be_reported(self) -> bool:
         return self.state != "blocked" and not self.reported
 

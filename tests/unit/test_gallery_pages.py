@@ -236,6 +236,9 @@ async def test_the_desk_tells_a_verdict_that_the_service_has_not_answered(app: A
     site.learn(decision("blocked", "still-lake", timedelta(hours=1), automated=True, trigger="threshold"))
     site.learn(Verdict("still-lake", True, site.now()))
     site.learn(Verdict("red-desert", False, site.now()))
+    # Long ago upheld here, then cleared by another program, and the protection is over.
+    site.learn(Verdict("pine-valley", False, site.now() - timedelta(days=50)))
+    site.learn(decision("unblocked", "pine-valley", timedelta(days=40), trigger="moderator"))
     desk = (await ask(app, "/moderation")).text
     assert desk.count("the service hasn\u2019t answered yet") == 2
 

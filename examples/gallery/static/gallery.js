@@ -1,5 +1,5 @@
 // Sends reports from a dialog instead of a page, takes them back, and updates the pictures' states live.
-import { fill, isSecondClick, listen, localise, say, send, tell } from "./live.js";
+import { fill, listen, localise, say, send, tell } from "./live.js";
 
 const dialog = document.getElementById("report");
 const form = dialog.querySelector("form");
@@ -34,7 +34,6 @@ wall.addEventListener("keydown", (event) => {
 });
 
 function open(link) {
-  if (isSecondClick()) return;
   form.reset();
   shown = link.dataset.report;
   form.action = `/report/${shown}`;
@@ -58,7 +57,9 @@ function describe() {
     part.hidden = gone;
     part.disabled = gone;
   }
-  if (lost) dialog.querySelector("[data-close]").focus();
+  const close = dialog.querySelector("[data-close]");
+  close.textContent = gone ? close.dataset.gone : close.dataset.close;
+  if (lost) close.focus();
 }
 
 /** Puts the keyboard's focus where the picture is. */
@@ -69,7 +70,8 @@ function focus(place) {
 
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => {
-  if (!document.activeElement || document.activeElement === document.body) focus(card(shown));
+  // The button that opened it is gone if the picture's state has changed.
+  if (!wall.contains(document.activeElement)) focus(card(shown));
   shown = "";
 });
 

@@ -1,6 +1,5 @@
 // Server-sent events, messages and times: shared by the scripts of the pages.
 
-const HOLD = 600; // milliseconds in which a second click is no new wish
 const paused = document.getElementById("paused");
 const error = document.getElementById("error");
 const notice = document.getElementById("notice");
@@ -61,33 +60,45 @@ export function tell({ notice: html, error: text }) {
   fill(notice, html ?? '<p id="status"></p>');
 }
 
-document.querySelector(".messages").addEventListener("click", (event) => {
+const messages = document.querySelector(".messages");
+
+messages.addEventListener("click", (event) => {
   const close = event.target.closest(".close");
   if (!close) return;
   event.preventDefault();
-  close.closest(".message").dataset.empty = "";
-  for (const text of close.closest(".message").querySelectorAll("p")) text.textContent = "";
-  // What a plain form left in the address would bring the message back.
-  history.replaceState(null, "", close.href + location.hash);
+  dismiss(close);
   document.getElementById("content").focus({ preventScroll: true });
 });
 
-let held = false;
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  messages.querySelectorAll(".message:not([data-empty]) .close").forEach(dismiss);
+});
 
-/** Whether a click follows so soon after something was sent that it belongs to the same double click. */
-export function isSecondClick() { return held; }
+function dismiss(close) {
+  const message = close.closest(".message");
+  message.dataset.empty = "";
+  for (const text of message.querySelectorAll("p")) text.textContent = "";
+  // What a plain form left in the address would bring the message back.
+  history.replaceState(null, "", close.href + location.hash);
+}
+
+// The second click of a double click is no second wish, least of all for a button that has just come to be there.
+addEventListener("click", (event) => {
+  if (event.detail < 2 || !event.target.closest("button, a")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 /**
- * Sends a form like the browser does; returns {notice} or {error}, and null for a second click.
+ * Sends a form like the browser does; returns {notice} or {error}, and null if it is being sent already.
  * `submitter` is the pressed button.
  */
 export async function send(form, submitter) {
-  if (held) return null;
-  held = true;
-  submitter?.setAttribute("aria-disabled", "true");
-  const pause = new Promise((done) => { setTimeout(done, HOLD); });
+  if (submitter.ariaDisabled) return null;
+  submitter.ariaDisabled = "true";
   const fields = new URLSearchParams(new FormData(form, submitter));
-  const address = submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+  const address = submitter.getAttribute("formaction") ?? form.getAttribute("action");
   try {
     const answer = await fetch(address, {
       method: "POST", body: fields, headers: { Accept: "application/json" }, redirect: "error",
@@ -96,8 +107,7 @@ export async function send(form, submitter) {
   } catch {
     return { error: error.dataset.unsent };
   } finally {
-    submitter?.removeAttribute("aria-disabled");
-    pause.then(() => { held = false; });
+    submitter.ariaDisabled = null;
   }
 }
 
