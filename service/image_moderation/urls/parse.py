@@ -118,7 +118,7 @@ def check_files(url: Url) -> None:
         ) from None
 
 
-def masked(text: str) -> str:
+def mask_address(text: str) -> str:
     """Return a checked URL with its secrets masked: scheme, user, hosts and path stay.
 
     A user without a password is masked too, because it may be a token. So is the whole query, which may hold
