@@ -169,6 +169,8 @@ def test_files_are_looked_at_before_the_start(tmp_path: Path) -> None:
         assert why.replace("ssl_ca_certs", "cafile").replace("ssl_", "") in refused(
             {"MODERATION_BROKER_URL": f"kafka+tls://h?{short}"} | STORE
         )
+    line = refused({"MODERATION_BROKER_URL": "amqps://h?cafile=/none"} | STORE)
+    assert line.endswith("takes cafile with a PEM file's path: authorities to trust instead of the system's")
     both = f"ssl_ca_certs={file}&ssl_certfile={file}&ssl_keyfile={key}"
     assert Settings.load({"MODERATION_BROKER_URL": f"rediss://h?{both}"}).store_is_broker
 
