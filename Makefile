@@ -111,8 +111,9 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 
 # Debian packages of the real servers that tests start by themselves, each on its own port or socket, and of the
-# programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd.
-SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd
+# programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd. openssl makes the
+# certificates of tests.
+SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd openssl
 servers: ## install the servers the tests use (Debian, as root)
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
 	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \

@@ -3,6 +3,7 @@
 import gc
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,8 @@ ONE_WAY = [pytest.param(row, publish if row.broker else ask_store, id=row.name) 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some clients try again until the time is up."""
-    monkeypatch.setattr(calls.within, "__defaults__", (1.0,))
-    monkeypatch.setattr(topology, "TIMEOUT", 1.0)
+    monkeypatch.setattr(calls.within, "__defaults__", (0.7,))
+    monkeypatch.setattr(topology, "TIMEOUT", 0.7)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -146,17 +147,25 @@ async def test_a_nats_server_that_comes_back_without_tls_gets_no_password(
     certificate: Certificate, tmp_path: Path
 ) -> None:
     login = f'authorization {{ user: "me", password: "{SECRET}" }}'
-    files = f'tls {{ cert_file: "{certificate.file}", key_file: "{certificate.key}" }}'
-    with nats_process(tmp_path, f"{login}\n{files}") as port:
-        url = url_of(SCHEMES["nats+tls"], port, cafile=certificate.file)
-        transport = make_transport(url)
+    config = f'{login}\ntls {{ cert_file: "{certificate.file}", key_file: "{certificate.key}" }}'
+    with nats_process(tmp_path, config) as port:
+        transport = make_transport(url_of(SCHEMES["nats+tls"], port, cafile=certificate.file))
         await transport.start(no_handler)
+
+    async def answers() -> bool:
+        with suppress(BrokerUnavailable):
+            await transport.figures()
+            return True
+        return False
+
     try:
         with Listener(greeting=greeting(SCHEMES["nats+tls"]), port=port) as listener:
             await wait_until_async(lambda: len(listener.received) > 1, "the client connects again")
             with pytest.raises(BrokerUnavailable, match="offers no TLS"):
                 await transport.figures()
         assert not any(listener.received)
+        with nats_process(tmp_path, config, port=port):
+            await wait_until_async(answers, "the client uses the server that has TLS again", 20)
     finally:
         await transport.stop(1)
 

@@ -32,6 +32,7 @@ HOW_TO_GET = {
     "systemd-analyze": "systemd-analyze on PATH: `make servers`",
     "prometheus": "prometheus and promtool on PATH: `make servers`",
     "chromium": "chromium on PATH: `make servers`",
+    "openssl": "openssl on PATH, which makes certificates: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and how to install it."""

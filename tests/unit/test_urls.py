@@ -1,8 +1,6 @@
 """URLs of brokers and stores: what each scheme takes, what is refused and how, and what the document says."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +8,6 @@ from image_moderation.settings import Settings, SettingsError
 from image_moderation.urls import SCHEMES, Tls, UrlError, parse
 from image_moderation.urls.redis_arguments import to_one_server, to_sentinels, to_servers
 from tests.support.service_process import ROOT
-from tests.support.tls import make_certificate
 
 SECRET = "hunter2"
 STORE = {"MODERATION_STORE_URL": "redis://store"}
@@ -144,33 +141,6 @@ def refused(environ: dict[str, str]) -> str:
     (line,) = str(caught.value).split("\n")
     assert SECRET not in line
     return line
-
-
-def test_files_are_looked_at_before_the_start(tmp_path: Path) -> None:
-    certificate, other = make_certificate(tmp_path), tmp_path / "other"
-    other.mkdir()
-    stranger = make_certificate(other)
-    pipe, text = tmp_path / "pipe", tmp_path / "text"
-    os.mkfifo(pipe)
-    text.write_text("hunter2")
-    file, key = certificate
-    for options, why in {
-        f"ssl_ca_certs={tmp_path}/none": "none', which can't be read (No such file or directory)",
-        f"ssl_ca_certs={tmp_path}": "which is not a file",
-        f"ssl_ca_certs={pipe}": "which is not a file",
-        f"ssl_ca_certs={text}": "which holds no certificate",
-        "ssl_ca_certs=hunter2": "ssl_ca_certs names a path that is not shown, which can't be read",
-        f"ssl_certfile={file}": "gives no pair of certificate and key",
-        f"ssl_certfile={file}&ssl_keyfile={stranger.key}": "gives no pair of certificate and key",
-        f"ssl_certfile={file}&ssl_keyfile={tmp_path}/none": "option ssl_keyfile names",
-    }.items():
-        assert why in refused({"MODERATION_BROKER_URL": f"rediss://h?{options}"})
-        short = options.replace("ssl_ca_certs", "cafile").replace("ssl_", "")
-        assert why.replace("ssl_ca_certs", "cafile").replace("ssl_", "") in refused(
-            {"MODERATION_BROKER_URL": f"kafka+tls://h?{short}"} | STORE
-        )
-    both = f"ssl_ca_certs={file}&ssl_certfile={file}&ssl_keyfile={key}"
-    assert Settings.load({"MODERATION_BROKER_URL": f"rediss://h?{both}"}).store_is_broker
 
 
 def test_a_scheme_is_refused_where_it_is_not_served() -> None:

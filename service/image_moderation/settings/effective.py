@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from image_moderation.settings.environment import find, variable
 from image_moderation.settings.model import SECRETS, Settings
 from image_moderation.settings.values import format_duration
-from image_moderation.urls import masked
+from image_moderation.urls import mask_address
 
 DEFAULT, ENVIRONMENT = "default", "environment"
 UNSET = {
@@ -48,7 +48,7 @@ def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> d
         elif name in found.values:
             shown[variable(name)] = Effective(value, ENVIRONMENT)
         elif name == "store_url":
-            shown[variable(name)] = Effective(masked(settings.store_address), variable("broker_url"))
+            shown[variable(name)] = Effective(mask_address(settings.store_address), variable("broker_url"))
         elif name == "consumer_name":
             shown[variable(name)] = Effective(value, DEFAULT, "another at each start")
         else:
@@ -62,5 +62,5 @@ def _shown(name: str, value: object) -> str | int | None:
     if isinstance(value, tuple):
         return ",".join(value) or None
     if isinstance(value, SecretStr):
-        return "***" if name == "reporter_key" else masked(value.get_secret_value())
+        return "***" if name == "reporter_key" else mask_address(value.get_secret_value())
     return value if isinstance(value, str | int) else None

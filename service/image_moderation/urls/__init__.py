@@ -4,7 +4,7 @@ Stands below the settings, the brokers, the store's client and the AsyncAPI docu
 Imports the standard library alone.
 """
 
-from image_moderation.urls.parse import Url, UrlError, check_files, masked, parse
+from image_moderation.urls.parse import Url, UrlError, check_files, mask_address, parse
 from image_moderation.urls.schemes import BROKER_SCHEMES, BROKERS, SCHEMES, STORE_SCHEMES, Scheme, scheme_of
 from image_moderation.urls.tls import Tls
 
@@ -18,7 +18,7 @@ __all__ = [
     "Url",
     "UrlError",
     "check_files",
-    "masked",
+    "mask_address",
     "parse",
     "scheme_of",
 ]

@@ -113,12 +113,10 @@ def check_files(url: Url) -> None:
         option = next(one for one in url.scheme.options if one.tls == error.field)
         path = getattr(url.tls, error.field)
         shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
-        raise UrlError(
-            f"its option {option.name} names {shown}, which {error}", f"a {option.takes}"
-        ) from None
+        raise UrlError(f"its option {option.name} names {shown}, which {error}", _takes(option)) from None
 
 
-def masked(text: str) -> str:
+def mask_address(text: str) -> str:
     """Return a checked URL with its secrets masked: scheme, user, hosts and path stay.
 
     A user without a password is masked too, because it may be a token. So is the whole query, which may hold

@@ -1,9 +1,13 @@
 """A URL with a part that would not be used ends every command, and TLS that was asked for is TLS."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.support.command_line import Call, Result
-from tests.support.tls import Listener
+from tests.support.tls import Listener, make_certificate
 
 SECRET = "hunter2"
 COMMANDS = (
@@ -44,3 +48,41 @@ def test_nats_without_tls_gets_nothing_from_a_command(call: Call, command: tuple
     assert "the server offers no TLS, so nothing was sent to it" in result.err
     assert result.err.count("\n") == 1
     assert not any(listener.received)
+
+
+def test_files_are_looked_at_before_the_start(call: Call, tmp_path: Path) -> None:
+    certificate, other = make_certificate(tmp_path), tmp_path / "other"
+    other.mkdir()
+    stranger = make_certificate(other)
+    pipe, text = tmp_path / "pipe", tmp_path / "text"
+    os.mkfifo(pipe)
+    text.write_text("hunter2")
+    file, key = certificate
+    locked = tmp_path / "locked.pem"
+    encrypt = ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
+    subprocess.run(encrypt, check=True)
+
+    def refused(broker: str) -> str:
+        result = call("config", broker_url=broker, store_url="redis://store")
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+        assert SECRET not in result.err
+        return result.err.strip()
+
+    for options, why in {
+        f"ssl_ca_certs={tmp_path}/none": "none', which can't be read (No such file or directory)",
+        f"ssl_ca_certs={tmp_path}": "which is not a file",
+        f"ssl_ca_certs={pipe}": "which is not a file",
+        f"ssl_ca_certs={text}": "which holds no certificate",
+        "ssl_ca_certs=hunter2": "ssl_ca_certs names a path that is not shown, which can't be read",
+        f"ssl_certfile={file}": "gives no pair of certificate and key",
+        f"ssl_certfile={file}&ssl_keyfile={stranger.key}": "gives no pair of certificate and key",
+        f"ssl_certfile={file}&ssl_keyfile={locked}": "gives a key with a passphrase",
+        f"ssl_certfile={file}&ssl_keyfile={tmp_path}/none": "option ssl_keyfile names",
+    }.items():
+        assert why in refused(f"rediss://h?{options}")
+        short = options.replace("ssl_ca_certs", "cafile").replace("ssl_", "")
+        assert why.replace("ssl_ca_certs", "cafile").replace("ssl_", "") in refused(f"kafka+tls://h?{short}")
+    line = refused("amqps://h?cafile=/none")
+    assert line.endswith("takes cafile with a PEM file's path: authorities to trust instead of the system's")
+    both = f"ssl_ca_certs={file}&ssl_certfile={file}&ssl_keyfile={key}"
+    assert call("config", broker_url=f"rediss://h?{both}").code == 0
