@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import sysconfig
 import threading
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -135,3 +137,46 @@ def test_it_is_off_unless_an_endpoint_is_configured(
 ) -> None:
     with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": redis_url, **env}) as service:
         assert "tracing" not in service.log
+
+
+def python_without(tmp_path: Path, *parts: str) -> Path:
+    """Make an environment of this one's packages without some parts of OpenTelemetry; return its Python."""
+    place = tmp_path / "environment"
+    venv.create(place, symlinks=True)
+    ours, theirs = Path(sysconfig.get_path("purelib")), next(place.glob("lib/python*/site-packages"))
+    for package in ours.iterdir():
+        if package.name != "opentelemetry":
+            (theirs / package.name).symlink_to(package)
+    (theirs / "opentelemetry").mkdir()
+    for part in (ours / "opentelemetry").iterdir():
+        if part.name not in parts:
+            (theirs / "opentelemetry" / part.name).symlink_to(part)
+    return place / "bin" / "python"
+
+
+@pytest.mark.parametrize("missing", ["sdk", "exporter"])
+def test_it_serves_where_a_part_of_the_library_is_missing(
+    redis_url: str, tmp_path: Path, missing: str
+) -> None:
+    """Other packages bring OpenTelemetry's API alone."""
+    env = {"MODERATION_BROKER_URL": redis_url, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    service = ServiceProcess(tmp_path, env)
+    service.command[0] = str(python_without(tmp_path, missing))
+    with service:
+        assert f"opentelemetry.{missing}" in service.wait_for_event("tracing_not_installed")["error"]
+        service.terminate()
+        assert service.wait() == 0
+        assert [line["event"] for line in service.events()].count("tracing_not_installed") == 1
+
+
+def test_it_serves_whatever_the_variables_hold(redis_url: str, tmp_path: Path) -> None:
+    env = {
+        "MODERATION_BROKER_URL": redis_url,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        # These two are read where FastStream's middleware first asks, and fail there.
+        "OTEL_PYTHON_METER_PROVIDER": "unknown",
+        "OTEL_PYTHON_CONTEXT": "unknown",
+        "OTEL_PROPAGATORS": "unknown",
+    }
+    with ServiceProcess(tmp_path, env) as service:
+        assert service.wait_for_event("tracing_off")

@@ -22,7 +22,17 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "http_started": LogEvent("info", ("url",), "The HTTP server answers at this address."),
     "tracing_on": LogEvent("info", (), "Spans are sent to the endpoint that `OTEL_…` variables name."),
     "tracing_not_installed": LogEvent(
-        "warning", ("hint",), "An OpenTelemetry endpoint is configured, but the extra `tracing` is missing."
+        "warning",
+        ("error", "hint"),
+        "An OpenTelemetry endpoint is configured, but not all of the extra `tracing` is there. No span is sent.",
+    ),
+    "tracing_off": LogEvent(
+        "warning", ("error", "hint"), "An `OTEL_…` variable has a value that can't be used. No span is sent."
+    ),
+    "tracing_variable_ignored": LogEvent(
+        "warning",
+        ("error", "hint"),
+        "OpenTelemetry's library takes its default in place of a variable's value. Spans are sent.",
     ),
     "started": LogEvent("info", ("version", "consumer"), "Store and broker are open; reading has begun."),
     "draining": LogEvent("info", (), "The replica was asked to stop: reading ends, batches in hand finish."),
