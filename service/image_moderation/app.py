@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from socket import gethostname
 
 from image_moderation import __version__, loops
 from image_moderation.brokers.port import Options, Transport
@@ -64,9 +65,18 @@ def build(settings: Settings) -> Replica:
         intake=intake,
         loops=running,
         health=health,
-        http=HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port),
+        http=HttpServer(
+            http_app(metrics, health, document(), _host_names(settings)),
+            settings.http_host,
+            settings.http_port,
+        ),
         tracing=tracing,
     )
+
+
+def _host_names(settings: Settings) -> list[str]:
+    """Return the names that this process is asked by: its machine's own, and what is configured."""
+    return [name.lower() for name in (settings.http_host, gethostname(), *settings.http_allowed_hosts)]
 
 
 def _transport(settings: Settings, metrics: Metrics, tracing: Tracing) -> Transport:

@@ -44,6 +44,8 @@ def test_defaults() -> None:
     assert milliseconds(settings.immunity) == 30 * 86_400_000
     assert (settings.review_threshold, settings.review_grace, settings.urgent_reasons) == (None, None, ())
     assert (settings.max_blocks_per_hour, settings.mode) == (None, "live")
+    assert settings.http_allowed_hosts == ()
+    assert load(HTTP_ALLOWED_HOSTS="A.example, *.pods").http_allowed_hosts == ("a.example", "*.pods")
 
 
 def test_other_variables_and_the_process_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +117,10 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("MAX_DELIVERIES", "0", "from 1 to 1,000"),
         ("HTTP_PORT", "65536", "from 0 to 65,535"),
         ("HTTP_HOST", "a b", "host name"),
+        ("HTTP_ALLOWED_HOSTS", "a.example,,b.example", "is not a host name"),
+        ("HTTP_ALLOWED_HOSTS", "https://a.example", "is not a host name"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:8080", "host names without a port"),
+        ("HTTP_ALLOWED_HOSTS", "*", "*.name takes all below a name"),
         ("KEY_PREFIX", "a{b}", "1 to 64 of"),
         ("KEY_PREFIX", "a" * 65, "1 to 64 of"),
         ("CONSUMER_GROUP", "a b", "without spaces"),

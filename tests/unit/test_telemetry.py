@@ -1,16 +1,11 @@
-"""Telemetry: the metrics' vocabulary, readiness, log lines and the HTTP server, as an operator meets them."""
+"""Telemetry: the metrics' vocabulary, readiness and log lines, as an operator meets them."""
 
-import asyncio
 import io
 import json
 import logging
 import re
-import signal
-import socket
 import warnings
 from collections.abc import Iterator
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 import structlog
@@ -20,9 +15,7 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
 from image_moderation.telemetry import logs
 from image_moderation.telemetry.health import Health
-from image_moderation.telemetry.http import http_app
 from image_moderation.telemetry.metrics import Metrics
-from image_moderation.telemetry.server import HttpServer
 
 DESIGNED = (
     "batch_reports",
@@ -290,76 +283,3 @@ def test_configuring_twice_logs_once() -> None:
         warnings.warn("a warning is a log line", UserWarning, stacklevel=1)
     (line,) = stream.getvalue().splitlines()
     assert "a warning is a log line" in json.loads(line)["event"]
-
-
-# --- http
-
-
-async def fetch(url: str, method: str = "GET", accept: str = "*/*") -> tuple[int, dict[str, str], bytes]:
-    def call() -> tuple[int, dict[str, str], bytes]:
-        request = Request(url, method=method, headers={"Accept": accept})
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), error.read()
-
-    return await asyncio.to_thread(call)
-
-
-async def test_the_server(metrics: Metrics) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    health = Health(("store",), on_ready=metrics.ready)
-    server = HttpServer(http_app(metrics, health, b'{"asyncapi": "3.0.0"}'), "127.0.0.1", 0)
-    await server.start()
-    try:
-        assert signal.getsignal(signal.SIGTERM) is handler
-        assert server.port > 0
-        at = f"http://127.0.0.1:{server.port}"
-        assert (await fetch(f"{at}/livez"))[::2] == (200, b'{"status":"ok"}')
-        status, headers, body = await fetch(f"{at}/readyz")
-        assert (status, headers["content-type"], headers["cache-control"]) == (
-            503,
-            "application/json",
-            "no-store",
-        )
-        assert json.loads(body) == {"status": "unavailable", "checks": {"store": "starting"}}
-        health.set("store", True)
-        assert json.loads((await fetch(f"{at}/readyz"))[2]) == {"status": "ok", "checks": {"store": "ok"}}
-        assert b"moderation_ready 1.0\n" in (await fetch(f"{at}/metrics?name=x"))[2]
-        openmetrics = await fetch(f"{at}/metrics", accept="application/openmetrics-text; version=1.0.0")
-        assert openmetrics[2].endswith(b"# EOF\n")
-        assert (await fetch(f"{at}/asyncapi"))[2] == b'{"asyncapi": "3.0.0"}'
-        status, headers, body = await fetch(f"{at}/asyncapi", "HEAD")
-        assert (status, headers["content-length"], body) == (200, "21", b"")
-        status, headers, _ = await fetch(f"{at}/livez", "POST")
-        assert (status, headers["allow"]) == (405, "GET, HEAD")
-        for path in ("/", "/livez/", "/docs"):
-            status, headers, body = await fetch(f"{at}{path}")
-            assert (status, headers["content-type"]) == (404, "application/json")
-            assert json.loads(body)["error"] == "not found"
-    finally:
-        await server.stop()
-    await server.stop()
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", server.port)
-
-
-async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
-            await server.start()
-        await server.stop()
-
-
-async def test_an_idle_client_does_not_hold_up_the_stop(metrics: Metrics) -> None:
-    server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", 0)
-    await server.start()
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /livez HTTP/1.1\r\n")
-    await writer.drain()
-    async with asyncio.timeout(5):
-        await server.stop()
-    writer.close()

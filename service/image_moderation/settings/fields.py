@@ -16,6 +16,8 @@ from image_moderation.urls import check_files, parse
 KEY_BYTES = (16, 64)
 """Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
 
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+
 
 def whole(default: int | None, low: int, high: int, note: str = "") -> Any:
     return Field(default, ge=low, le=high, description=f"a whole number from {low:,} to {high:,}{note}")
@@ -61,6 +63,17 @@ def split_reasons(text: object) -> object:
         if not re.fullmatch(REASON_PATTERN, reason):
             raise ValueError(f"{reason[:80]!a} is not a reason that a report can have")
     return reasons
+
+
+def split_hosts(text: object) -> object:
+    """Split at commas, strip spaces, drop repeats and the case."""
+    if not isinstance(text, str):
+        return text
+    hosts = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    for host in hosts:
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(f"{host[:80]!a} is not a host name")
+    return hosts
 
 
 def lower(text: object) -> object:

@@ -19,6 +19,7 @@ from image_moderation.settings.fields import (
     lower,
     make_consumer_name,
     matching,
+    split_hosts,
     split_reasons,
     urls,
     whole,
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
         "127.0.0.1", r"^[A-Za-z0-9_.:%-]{1,253}$", "an address or host name to listen on"
     )
     http_port: int = whole(8080, 0, 65_535, " (0 takes a free port)")
+    http_allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(split_hosts)] = Field(
+        (),
+        description="host names without a port, separated by commas; *.name takes all below a name "
+        "(moderation.example,*.pods.cluster.local)",
+    )
     log_level: Annotated[LogLevel, BeforeValidator(lower)] = Field(
         "info", description="debug, info, warning, error or critical"
     )

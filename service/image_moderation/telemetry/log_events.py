@@ -24,7 +24,7 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "tracing_not_installed": LogEvent(
         "warning",
         ("error", "hint"),
-        "An OpenTelemetry endpoint is configured, but not all of the extra `tracing` is there. No span is sent.",
+        "An OpenTelemetry endpoint is configured, but the extra `tracing` isn't there, or in part.",
     ),
     "tracing_off": LogEvent(
         "warning", ("error", "hint"), "An `OTEL_…` variable has a value that can't be used. No span is sent."

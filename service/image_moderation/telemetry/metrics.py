@@ -204,8 +204,12 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return `(body, content type)`: OpenMetrics where `accept` asks for it, else Prometheus'."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        try:
+            encode, content_type = choose_encoder(accept)
+            return encode(self.registry), content_type
+        except (TypeError, ValueError):  # the library's, for a version that is no number
+            encode, content_type = choose_encoder("")
+            return encode(self.registry), content_type
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, namespace="moderation", registry=self.registry)

@@ -50,7 +50,7 @@ class Spans(Tracing):
     """Sends spans to the endpoint that the environment names."""
 
     def __init__(self, version: str) -> None:
-        """Raise whatever the library raises: it reads dozens of variables, and has no error of its own."""
+        """Raise whatever the library raises: it reads many variables, and has no error of its own."""
         # Imported only here, because the library is an extra.
         from opentelemetry import metrics  # noqa: PLC0415
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -62,7 +62,7 @@ class Spans(Tracing):
             TraceContextTextMapPropagator,
         )
 
-        # FastStream's middleware asks for a meter too; a wrong OTEL_PYTHON_METER_PROVIDER shows here, in time.
+        # FastStream's middleware asks for a meter too; here a wrong OTEL_PYTHON_METER_PROVIDER shows in time.
         metrics.get_meter(NAME)
         ours = resources.Resource({resources.SERVICE_NAME: NAME, resources.SERVICE_VERSION: version})
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, which win.
@@ -93,7 +93,7 @@ class Spans(Tracing):
         span.end(max(since, until) * _MILLISECOND)
 
     def stop(self) -> None:
-        """Send the spans that are not sent yet, for `STOP_TIMEOUT` at most: a full queue is several exports."""
+        """Send the spans that are not sent yet, within `STOP_TIMEOUT`: a full queue is several exports."""
         sending = threading.Thread(target=self.provider.shutdown, name="last-spans", daemon=True)
         sending.start()
         sending.join(STOP_TIMEOUT)
@@ -113,7 +113,7 @@ def make_tracing(environ: Mapping[str, str], version: str) -> Tracing:
                 "tracing_not_installed", error=str(error), hint="in a checkout: pip install '.[tracing]'"
             )
             return Tracing()
-        except Exception as error:  # noqa: BLE001 - see `Spans.__init__`; none may stop the service
+        except Exception as error:  # noqa: BLE001 - see `Spans.__init__`
             return _off(_masked(f"{type(error).__name__}: {error}", environ))
     if complaints:
         log.warning("tracing_variable_ignored", error=_masked("; ".join(complaints), environ), hint=HINT)
