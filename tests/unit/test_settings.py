@@ -1,5 +1,7 @@
 """Settings: what each variable takes, how a wrong one is reported, and that no secret is ever shown."""
 
+import os
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -243,6 +245,39 @@ def test_unusable_files(tmp_path: Path) -> None:
     for name, text in says.items():
         (line,) = refused(BROKER | {"MODERATION_REPORTER_KEY_FILE": str(tmp_path / name)})
         assert text in line
+
+
+@pytest.mark.timeout(10)  # it must not wait for a FIFO's writer, or for the end of a device
+def test_a_secret_is_read_from_a_small_regular_file_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"x" * 16_385)
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        says = {
+            tmp_path / "fifo": "is a FIFO, a socket or a device, not a regular file",
+            tmp_path / "link": "is a FIFO, a socket or a device, not a regular file",
+            tmp_path / "socket": "is a FIFO, a socket or a device, not a regular file",
+            Path("/dev/zero"): "is a FIFO, a socket or a device, not a regular file",
+            Path("/dev/null"): "is a FIFO, a socket or a device, not a regular file",
+            tmp_path: "is a folder, not a regular file",
+            tmp_path / "large": "has more than 16,384 bytes",
+        }
+        for variable in ("BROKER_URL_FILE", "STORE_URL_FILE", "REPORTER_KEY_FILE"):
+            environ = {} if variable == "BROKER_URL_FILE" else BROKER
+            for path, text in says.items():
+                (line,) = refused(environ | {f"MODERATION_{variable}": str(path)})
+                assert line == (
+                    f"MODERATION_{variable}: got {str(path)!a}, which {text}; "
+                    "takes the path of a file that holds the value"
+                )
+
+
+def test_a_secret_may_be_behind_links_as_kubernetes_mounts_it(tmp_path: Path) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "key").write_text("16 bytes or more")
+    (tmp_path / "key").symlink_to(Path("..data") / "key")
+    assert load(REPORTER_KEY_FILE=str(tmp_path / "key")).reporter_key_bytes == b"16 bytes or more"
 
 
 def test_contradictions(tmp_path: Path) -> None:
