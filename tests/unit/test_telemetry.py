@@ -13,6 +13,7 @@ import structlog
 from image_moderation.domain.message import DeadLetterReason
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
+from image_moderation.domain.text import plain
 from image_moderation.telemetry import logs
 from image_moderation.telemetry.health import Health
 from image_moderation.telemetry.metrics import Metrics
@@ -270,6 +271,25 @@ def test_console_lines_hold_no_payload() -> None:
     assert "failed" in stream.getvalue()
     assert "Traceback" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_console_lines_hold_nothing_that_changes_how_they_are_read() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "console", stream)
+    evil = "a\u202eb\u200bc\u2028d\u0085e\ufefff\x1b[31mg\n2026-11-26 [info] forged"
+    structlog.get_logger("image_moderation.x").info("decision", image_id=evil, more=[evil])
+    logging.getLogger("redis").warning(evil, extra={evil: evil})
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        structlog.get_logger("image_moderation.x").exception("failed")
+        logging.getLogger("redis").exception("failed")
+    shown = stream.getvalue()
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
+    assert sum(line.startswith("20") for line in shown.split("\n")) == 4, "a line each"
+    assert plain(evil) in shown
+    assert plain("façade 図") == "façade 図"
 
 
 @pytest.mark.usefixtures("restored_logging")

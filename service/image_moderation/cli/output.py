@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from image_moderation.domain.errors import StoreUnavailable, Unavailable
+from image_moderation.domain.text import plain as plain  # noqa: PLC0414 - commands print through this module
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +25,6 @@ class WrongCall(Exception):
 
 class Failed(Exception):
     """The command failed: exit 1, one line."""
-
-
-def plain(text: object) -> str:
-    """Return `text` with control characters and line breaks escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ Standard output is for the results of commands. Payloads are never logged: trace
 frames' variables, which would contain them.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from typing import TextIO
 
 import structlog
 from pydantic_core import to_json
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from image_moderation.domain.text import plain
 
 _LIBRARIES = (
     "faststream",
@@ -92,10 +95,21 @@ def _dumps(event: EventDict, **_: object) -> str:
 def _console(stream: TextIO) -> list[Processor]:
     # The renderer's default is Rich's traceback, which prints the frames' variables.
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        _escape,
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_plain_traceback),
     ]
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what texts from elsewhere could do to a terminal. Other values are shown by their `repr`."""
+    return {plain(name): plain(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _plain_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    # Indented, so that a line break in an error's text can't begin a line that looks like another event.
+    stream.write("\n".join(f"  {plain(line)}" for line in written.getvalue().split("\n")))
 
 
 def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
