@@ -15,7 +15,7 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
 from image_moderation.domain.text import plain
 from image_moderation.telemetry import logs
-from image_moderation.telemetry.health import Health
+from image_moderation.telemetry.health import DRAINING, Health
 from image_moderation.telemetry.metrics import Metrics
 
 DESIGNED = (
@@ -211,14 +211,34 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
         health.set("stoer", True)
 
 
-def test_health_logs_a_change_once() -> None:
+def test_health_logs_a_change_once_and_an_outage_again_each_minute() -> None:
+    time = 5.0
     with structlog.testing.capture_logs() as lines:
-        health = Health(("store",))
-        for second in range(3):
+        health = Health(("store",), now=lambda: time)
+        for second in range(150):
+            time = 5.0 + second
             health.set("store", False, f"away for {second} s")
         for _ in range(3):
             health.set("store", True)
-    assert [line["event"] for line in lines] == ["check_failed", "check_ok", "ready"]
+        health.set("store", False, "away again")
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("check_failed", "away for 0 s"),
+        ("check_failed", "away for 60 s"),
+        ("check_failed", "away for 120 s"),
+        ("check_ok", None),
+        ("ready", None),
+        ("check_failed", "away again"),
+        ("not_ready", None),
+    ]
+
+
+def test_a_normal_stop_is_no_failed_check() -> None:
+    with structlog.testing.capture_logs() as lines:
+        health = Health(("intake",))
+        health.set("intake", True)
+        health.set("intake", False, DRAINING)
+    assert {line["log_level"] for line in lines} == {"info"}
+    assert health.report()["checks"]["intake"] == "draining"
 
 
 # --- logs

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import structlog
 
-from image_moderation.brokers.calls import Errors, describe
+from image_moderation.brokers.calls import Errors
 from image_moderation.brokers.port import Figures, Options
 from image_moderation.brokers.reader import Handler, Reader
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.outage import explain
 from image_moderation.events.render import dead_letter_message
 
 CLOSE_TIMEOUT = 1.0
@@ -112,7 +113,7 @@ class BaseTransport(ABC):
                 with self.errors():
                     await self.leave()
         except (TimeoutError, BrokerUnavailable) as error:
-            log.warning("drain_incomplete", error=describe(error))
+            log.warning("drain_incomplete", error=explain(error))
         for reader in self.readers:
             await reader.cancel()
         with suppress(TimeoutError, BrokerUnavailable), self.errors():

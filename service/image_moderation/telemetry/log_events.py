@@ -42,7 +42,9 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "stopped": LogEvent("info", (), "The drain has ended."),
     # Health
     "check_ok": LogEvent("info", ("check",), "A check of `/readyz` is ok again, or for the first time."),
-    "check_failed": LogEvent("warning", ("check", "error"), "A check of `/readyz` is no longer ok."),
+    "check_failed": LogEvent(
+        "warning", ("check", "error"), "A check of `/readyz` is not ok; again each minute while it lasts."
+    ),
     "ready": LogEvent("info", (), "Every check is ok: `/readyz` answers 200."),
     "not_ready": LogEvent("info", (), "A check is not ok: `/readyz` answers 503."),
     "loop_unavailable": LogEvent("debug", ("error",), "A loop met a server that is away; it tries again."),

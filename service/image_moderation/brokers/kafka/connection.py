@@ -1,14 +1,17 @@
 """How a Kafka cluster is reached, and confluent-kafka's errors as the one error of the broker."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from faststream.confluent import KafkaBroker
 from faststream.confluent.prometheus import KafkaPrometheusMiddleware
 
-from image_moderation.brokers.calls import Errors, describe, unavailable_on
+from image_moderation.brokers.calls import Errors, unavailable_on
 from image_moderation.brokers.port import Options
+from image_moderation.domain.outage import explain
 from image_moderation.urls import parse
 
 SHORTEST_SESSION = 6_000
@@ -86,9 +89,34 @@ def _telemetry() -> Any:
     return KafkaTelemetryMiddleware
 
 
+class Admin(AdminClient):
+    """Looks up topics, and says why that failed: the library gives the reason to a callback alone."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """`settings` are those of `client_settings`. Nothing is asked yet."""
+        self._reason: KafkaError | None = None
+        super().__init__({**settings, "error_cb": self._keep})  # type: ignore[dict-item]  # takes callbacks too
+
+    def _keep(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - its only name
+            self._reason = error
+
+    def list_topics(self, *args: Any, **kwargs: Any) -> Any:
+        """As the library's own.
+
+        Raises:
+            KafkaException: the cluster does not answer, for this reason.
+        """
+        try:
+            return super().list_topics(*args, **kwargs)
+        except KafkaException as error:
+            self.poll(0)
+            raise (KafkaException(self._reason) if self._reason else error) from None
+
+
 def _explain(error: BaseException) -> str:
     known = error.args[0] if error.args else None
-    return f"{known.name()}: {known.str()}" if isinstance(known, KafkaError) else describe(error)
+    return explain(Exception(known.str()), known.name()) if isinstance(known, KafkaError) else explain(error)
 
 
 errors: Errors = partial(unavailable_on, KafkaException, TimeoutError, OSError, explain=_explain)

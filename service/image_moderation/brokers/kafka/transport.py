@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
 from faststream import AckPolicy
 
-from image_moderation.brokers.kafka.connection import client_settings, errors, make_broker
+from image_moderation.brokers.kafka.connection import Admin, client_settings, errors, make_broker
 from image_moderation.brokers.kafka.messages import decode_batch
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
 from image_moderation.brokers.kafka.reader import KafkaReader
@@ -49,8 +48,8 @@ class KafkaTransport(BaseTransport):
         super().__init__(options, [self._reader], errors)
 
     @cached_property
-    def _admin(self) -> AdminClient:
-        return AdminClient(self._settings)
+    def _admin(self) -> Admin:
+        return Admin(self._settings)
 
     async def connect(self) -> None:
         # FastStream processes nothing before it has connected. Its own clients are not used: they are closed.

@@ -1,9 +1,10 @@
 """How a NATS server is reached, and nats-py's errors as the one error of the broker."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from faststream.nats import NatsBroker
@@ -11,11 +12,14 @@ from faststream.nats.security import NatsSecurity, NatsToken, NatsUserPassword
 from nats.aio.client import Client
 from nats.errors import Error, NoServersError
 
-from image_moderation.brokers.calls import Errors, describe, unavailable_on, within
+from image_moderation.brokers.calls import Errors, unavailable_on, within
 from image_moderation.domain.errors import BrokerUnavailable
+from image_moderation.domain.outage import explain
 from image_moderation.urls import Url, parse
 
 FOREVER = -1
+REASON_AGE = 10.0
+"""Seconds for which the last reason given explains an error that has none."""
 PURGE_IS_SAFE = (2, 9, 15)
 """Older servers forget at a purge what is in hand, and never redeliver it (nats-server#3892)."""
 
@@ -73,6 +77,10 @@ class _TlsBroker(NatsBroker):
         return client
 
 
+class _NotConnected(Exception):
+    """The client reconnects."""
+
+
 class Connection:
     """One connection, which FastStream's broker makes."""
 
@@ -80,8 +88,10 @@ class Connection:
         """`url` is a MODERATION_BROKER_URL. Nothing is connected before `connect`."""
         parts = parse(url)
         broker, scheme = (NatsBroker, "nats") if parts.tls is None else (_TlsBroker, "tls")
+        self._hosts = ", ".join(parts.addresses)
         self._client: Client | None = None
         self._last_error: Exception | None = None
+        self._last_error_at = 0.0
         self.broker = broker(
             [f"{scheme}://{address}" for address in parts.addresses],
             security=_security(parts),
@@ -98,8 +108,28 @@ class Connection:
         )
 
     async def _keep_error(self, error: Exception) -> None:
-        """Keep the reason of a failed attempt, which nats-py gives to this callback alone."""
-        self._last_error = error
+        """Keep the reason of a failed attempt or call, which nats-py gives to this callback alone."""
+        self._last_error, self._last_error_at = error, monotonic()
+
+    def _explain(self, error: BaseException) -> str:
+        vague = isinstance(error, TimeoutError | NoServersError | _NotConnected)
+        recent = monotonic() - self._last_error_at < REASON_AGE
+        return explain(self._last_error if vague and recent and self._last_error else error)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """As the module's `errors`, and with the reason where nats-py's error has none."""
+        with unavailable_on(Error, OSError, explain=self._explain):
+            yield
+
+    def require(self) -> None:
+        """Refuse a call while the client reconnects: see `require_connection`.
+
+        Raises:
+            BrokerUnavailable: not connected, for this reason.
+        """
+        if self._client is not None and not self._client.is_connected:
+            raise BrokerUnavailable(self._explain(_NotConnected("not connected")))
 
     async def connect(self) -> Client:
         """Return the connected client; the same at each call.
@@ -110,8 +140,7 @@ class Connection:
         try:
             self._client = await within(self.broker.connect())
         except (Error, OSError) as error:
-            vague = isinstance(error, TimeoutError | NoServersError)
-            raise BrokerUnavailable(describe((vague and self._last_error) or error)) from error
+            raise BrokerUnavailable(f"{self._explain(error)} (at {self._hosts})") from error
         return self._client
 
     async def close(self) -> None:
@@ -148,7 +177,7 @@ def require_connection(client: Client) -> None:
     """
     if not client.is_connected:
         why = client.last_error
-        raise BrokerUnavailable("not connected" if why is None else f"not connected: {describe(why)}")
+        raise BrokerUnavailable("not connected" if why is None else explain(why))
 
 
 def server_version(client: Client) -> tuple[int, int, int]:

@@ -57,7 +57,9 @@ class NatsTransport(BaseTransport):
         self.broker = self._connection.broker
         self._durables: list[Durable] = []
         self._keeper: asyncio.Task[None] | None = None
-        super().__init__(options, [self._reader(channel, options) for channel in INCOMING], errors)
+        super().__init__(
+            options, [self._reader(channel, options) for channel in INCOMING], self._connection.errors
+        )
 
     def _reader(self, channel: str, options: Options) -> NatsReader:
         subscriber: Any = self.broker.subscriber(
@@ -84,7 +86,7 @@ class NatsTransport(BaseTransport):
 
     async def ensure(self) -> None:
         """See `BaseTransport`. A deleted durable is silence for who pulls from it, so each is looked up."""
-        require_connection(self._client)
+        self._connection.require()
         for durable in self._durables:
             await durable.ensure()
         if self._keeper is None or self._keeper.done():
@@ -113,9 +115,9 @@ class NatsTransport(BaseTransport):
                     await durable.trim()
 
     async def figures(self) -> Figures:
-        require_connection(self._client)
+        self._connection.require()
         now = self.options.clock()
-        with errors():
+        with self.errors():
             return Figures.total([await durable.figures(now) for durable in self._durables])
 
     async def close(self) -> None:
