@@ -46,7 +46,7 @@ class Replica:
 
         Raises:
             Misconfigured: a server must not be used as it is configured.
-            OSError: the HTTP address can't be bound.
+            CannotListen: the HTTP address can't be bound.
         """
         await self.http.start()
         try:

@@ -17,7 +17,7 @@ from image_moderation.telemetry import server as server_module
 from image_moderation.telemetry.health import Health
 from image_moderation.telemetry.http import http_app
 from image_moderation.telemetry.metrics import Metrics
-from image_moderation.telemetry.server import HttpServer
+from image_moderation.telemetry.server import CannotListen, HttpServer
 from tests.support.waiting import wait_until_async
 
 PATHS = ("/livez", "/readyz", "/metrics", "/asyncapi")
@@ -91,9 +91,18 @@ async def test_the_server(metrics: Metrics) -> None:
 async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
+        with pytest.raises(
+            CannotListen, match=r"Address already in use; set MODERATION_HTTP_PORT to another"
+        ):
             await server.start()
         await server.stop()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+async def test_an_address_that_is_not_this_machines(metrics: Metrics, host: str) -> None:
+    server = HttpServer(http_app(metrics, Health(), b"{}"), host, 0)
+    with pytest.raises(CannotListen, match=rf"can't listen on {host}:0: .*; set MODERATION_HTTP_HOST"):
+        await server.start()
 
 
 async def test_an_idle_client_does_not_hold_up_the_stop(metrics: Metrics) -> None:

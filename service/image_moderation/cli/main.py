@@ -77,31 +77,39 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, this process's by default, and return its exit code."""
     prepare()
     completion_init()  # answers what the scripts of `completion` ask
+    given = sys.argv[1:] if arguments is None else arguments
+    tell = _log_of_serve() if given[:1] == ["serve"] else complain
     try:
         code = get_command(app)(arguments, prog_name=NAME, standalone_mode=False)
     except typer.TyperException as error:
-        _complain_of_call(error)
+        _complain_of_call(error, tell)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (WrongCall, Misconfigured, Unsupported) as error:
-        _complain(error)
+        _complain(error, tell)
         return WRONG_CALL
     except Unavailable as error:
-        complain(plain(explain_outage(error)))
+        tell(plain(explain_outage(error)))
         return FAILURE
     except Failed as error:
-        _complain(error)
+        _complain(error, tell)
         return FAILURE
     return code if isinstance(code, int) else 0
 
 
-def _complain(error: Exception) -> None:
+def _log_of_serve() -> Callable[[str], None]:
+    from image_moderation.cli.serve import log_from_the_start
+
+    return log_from_the_start()
+
+
+def _complain(error: Exception, tell: Callable[[str], None]) -> None:
     for line in str(error).splitlines():
-        complain(plain(line))
+        tell(plain(line))
 
 
-def _complain_of_call(error: typer.TyperException) -> None:
+def _complain_of_call(error: typer.TyperException, tell: Callable[[str], None]) -> None:
     """Print one line; for a call that names no command the help."""
     if type(error).__name__ == "NoArgsIsHelpError":  # Typer itself looks for its name
         say(error.format_message())
@@ -115,7 +123,7 @@ def _complain_of_call(error: typer.TyperException) -> None:
     context: typer.Context | None = getattr(error, "ctx", None)
     hint = f" See `{context.command_path} --help`." if context else ""
     end = "" if message.endswith("?") else "."
-    complain(f"{message.rstrip('.')}{end}{hint}")
+    tell(f"{message.rstrip('.')}{end}{hint}")
 
 
 def main() -> NoReturn:

@@ -4,18 +4,39 @@ import asyncio
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import structlog
 import uvloop
 
-from image_moderation.cli.output import Failed, WrongCall, note
+from image_moderation.cli.output import Failed, WrongCall, complain, say
 from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 from image_moderation.settings import Settings
-from image_moderation.telemetry.logs import configure
+from image_moderation.telemetry.logs import configure, is_json, log_uncaught
+from image_moderation.telemetry.server import CannotListen
 
 WATCH_PERIOD = 0.5
 """Seconds between checks of the embedded server."""
+
+log = structlog.get_logger(__name__)
+
+
+def log_from_the_start() -> Callable[[str], None]:
+    """Log also what comes before the settings are read, and what nobody catches.
+
+    Return how `serve` says why it ends: where the log is JSON by a line of it, for programs that read it.
+    """
+    chosen = os.environ.get("MODERATION_LOG_FORMAT", "").strip().lower()
+    log_format = chosen if chosen in ("json", "console") else None
+    configure("info", log_format)
+    log_uncaught()
+    return _log_failure if is_json(log_format) else complain
+
+
+def _log_failure(text: str) -> None:
+    log.error("serve_failed", error=text)
 
 
 def run(data_dir: Path | None, *, embedded: bool) -> None:
@@ -37,11 +58,12 @@ def run(data_dir: Path | None, *, embedded: bool) -> None:
 
 def _introduce(server: EmbeddedRedis, settings: Settings) -> None:
     engine = server.engine
-    note(f"A private {engine.name} {engine.version} server is running; its data is in {server.data_dir}.")
-    note("To report an image, in another terminal:")
-    note(f"  export MODERATION_BROKER_URL={shlex.quote(server.url)}")
-    note("  image-moderation report img-42 --reason nudity")
-    note(
+    # On standard output, because standard error is the log.
+    say(f"A private {engine.name} {engine.version} server is running; its data is in {server.data_dir}.")
+    say("To report an image, in another terminal:")
+    say(f"  export MODERATION_BROKER_URL={shlex.quote(server.url)}")
+    say("  image-moderation report img-42 --reason nudity")
+    say(
         f"At {settings.block_threshold} distinct reporters the image is blocked: `image-moderation watch` "
         "shows the decision, `image-moderation inspect img-42` explains it. Ctrl-C ends the service."
     )
@@ -74,10 +96,8 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
 
     try:
         await build(settings).run(stop)
-    except OSError as error:
-        where = f"{settings.http_host}:{settings.http_port}"
-        why = os.strerror(error.errno) if error.errno else error
-        raise Failed(f"can't listen on {where}: {why}") from None
+    except CannotListen as error:
+        raise Failed(str(error)) from None
 
 
 async def _watch(server: EmbeddedRedis) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -197,6 +198,7 @@ class EmbeddedRedis:
     def _launch(self) -> None:
         if self._lock is None:
             raise EmbeddedError("the private server has not been started")
+        self._check_port()
         options = {
             "port": str(self.port),
             "bind": "127.0.0.1",
@@ -227,6 +229,13 @@ class EmbeddedRedis:
             )
         os.pwrite(self._lock, f"{self._process.pid:<31}\n".encode(), 0)
         self._await_answer()
+
+    def _check_port(self) -> None:
+        try:
+            socket.create_server(("127.0.0.1", self.port)).close()
+        except OSError as error:
+            where = f"can't listen on 127.0.0.1:{self.port}: {os.strerror(error.errno or 0)}"
+            raise EmbeddedError(f"{where}; give --broker-port another port") from None
 
     def _await_answer(self) -> None:
         address, once = str(self.socket_path), Retry(NoBackoff(), 0)

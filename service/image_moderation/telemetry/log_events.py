@@ -40,6 +40,12 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
         "warning", ("error",), "The shutdown timeout ended first; what was in hand is delivered again."
     ),
     "stopped": LogEvent("info", (), "The drain has ended."),
+    "serve_failed": LogEvent(
+        "error",
+        ("error",),
+        "`serve` ends, or doesn't start, for this reason: exit code 1, or 2 for a setting.",
+    ),
+    "uncaught": LogEvent("error", (), "A fault of the program, with its traceback. Report it."),
     # Health
     "check_ok": LogEvent("info", ("check",), "A check of `/readyz` is ok again, or for the first time."),
     "check_failed": LogEvent(

@@ -7,6 +7,7 @@ frames' variables, which would contain them.
 import io
 import logging
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -26,6 +27,8 @@ _LIBRARIES = (
     "asyncio",
 )
 
+log = structlog.get_logger(__name__)
+
 
 def configure(level: str = "info", format: str | None = None, stream: TextIO | None = None) -> None:  # noqa: A002
     """Route every log line of this process to `stream` (default: standard error). May be called again.
@@ -36,7 +39,7 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     `logging.getLogger("faststream")`, or they add a handler at their start.
     """
     stream = stream or sys.stderr
-    console = format == "console" or (format is None and stream.isatty())
+    console = not is_json(format, stream)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -70,6 +73,25 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
         library.propagate = True
         library.setLevel(logging.NOTSET)
     logging.captureWarnings(capture=True)
+
+
+def is_json(format: str | None, stream: TextIO | None = None) -> bool:  # noqa: A002
+    """Return whether `configure` with these arguments writes JSON."""
+    return format == "json" or (format is None and not (stream or sys.stderr).isatty())
+
+
+def log_uncaught() -> None:
+    """Log each error that nobody catches, also in threads and finalizers: Python would print a traceback."""
+    sys.excepthook = lambda _kind, error, _traceback: _uncaught(error)
+    threading.excepthook = lambda failure: _uncaught(failure.exc_value)
+    sys.unraisablehook = lambda failure: _uncaught(failure.exc_value)
+
+
+def _uncaught(error: BaseException | None) -> None:
+    try:
+        raise error or RuntimeError("unknown")
+    except BaseException:
+        log.exception("uncaught")
 
 
 class _StreamLogger(structlog.WriteLogger):

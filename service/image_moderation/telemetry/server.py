@@ -6,6 +6,8 @@ them.
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Iterator
 
@@ -24,6 +26,10 @@ MOST_CONNECTIONS = 100
 """Probes and scrapers hold a few."""
 
 log = structlog.get_logger(__name__)
+
+
+class CannotListen(Exception):
+    """The address can't be bound: one line for the operator."""
 
 
 class HttpServer:
@@ -54,9 +60,12 @@ class HttpServer:
         """Listen, and return once requests are answered.
 
         Raises:
-            OSError: the address can't be bound.
+            CannotListen: the address can't be bound.
         """
-        listener = await _bind(self.host, self.port)
+        try:
+            listener = await _bind(self.host, self.port)
+        except OSError as error:
+            raise CannotListen(_explain(error, self.host, self.port)) from error
         self.port = listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
         up = asyncio.create_task(self._server.up.wait())
@@ -123,3 +132,15 @@ async def _bind(host: str, port: int) -> socket.socket:
     family, _, _, _, address = found[0]
     both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
     return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    """Return one line: why the address can't be bound, and the variable to set."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        hint = "set MODERATION_HTTP_HOST to an address of this machine (0.0.0.0 for all)"
+    elif error.errno == errno.EACCES:
+        hint = "set MODERATION_HTTP_PORT to a port from 1024 on"
+    else:
+        hint = "set MODERATION_HTTP_PORT to another port (0 takes a free one)"
+    why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    return f"can't listen on {host}:{port}: {why}; {hint}"
