@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from image_moderation.brokers.metrics import registry_for_faststream
 from image_moderation.brokers.reader import Handler
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
@@ -38,7 +39,7 @@ class Options:
     """After this time a message that was delivered and not acked goes to another reader, on brokers where the
     client decides that."""
     registry: CollectorRegistry | None = None
-    """Where FastStream's own metrics go."""
+    """Where FastStream's own metrics are shown, as far as they move."""
     tracer_provider: Any = None
     """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
 
@@ -50,7 +51,7 @@ class Options:
         """
         made: list[Any] = []
         if self.registry is not None:
-            made.append(prometheus(registry=self.registry))
+            made.append(prometheus(registry=registry_for_faststream(self.registry)))
         if self.tracer_provider is not None:
             made.append(telemetry()(tracer_provider=self.tracer_provider))
         return tuple(made)

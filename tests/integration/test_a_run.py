@@ -1,4 +1,6 @@
-"""What the service says on standard error: JSON alone where JSON is chosen, no warning without a reason."""
+"""What a run of the service says: on standard error JSON alone where JSON is chosen, and no warning without a
+reason; in /metrics no series of FastStream's that never moves.
+"""
 
 import json
 import os
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Harness
@@ -24,6 +27,22 @@ REPORT = json.dumps(
 ).encode()
 
 
+def still(metrics: str) -> set[str]:
+    """The families of FastStream's of which no sample is above 0."""
+    moved: dict[str, bool] = {}
+    for family in text_string_to_metric_families(metrics):
+        if family.name.startswith("faststream_"):
+            moved[family.name] = any(
+                sample.value > 0
+                for sample in family.samples
+                if not sample.name.endswith(("_bucket", "_count"))
+            )
+    assert moved["faststream_received_messages"]
+    # These two are 0 by their nature: nothing is in hand now, and nothing has failed.
+    at_rest = {"faststream_received_messages_in_process", "faststream_received_processed_messages_exceptions"}
+    return {name for name, has_moved in moved.items() if not has_moved} - at_rest
+
+
 def test_a_start_and_a_normal_stop_are_json_without_a_warning(
     broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
@@ -36,6 +55,7 @@ def test_a_start_and_a_normal_stop_are_json_without_a_warning(
     with ServiceProcess(tmp_path, env, timeout=40) as service:
         broker.publish("image.reported", [REPORT])
         wait_until(lambda: broker.read("image.blocked"), "it is blocked", 20)
+        assert still(service.get("/metrics")[1]) == set()
         service.terminate()
         assert service.wait() == 0
         lines = [json.loads(line) for line in service.log.splitlines()]
