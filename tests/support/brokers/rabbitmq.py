@@ -200,17 +200,22 @@ class RabbitmqHarness:
             return queue.declaration_result.message_count or 0
 
         # AMQP doesn't count messages in hand, and the management's figures are seconds old: ask the queue.
-        if count := self._run(ready):
-            return count
-        told = subprocess.run(
-            [self._tool, "--quiet", "-n", self._env["RABBITMQ_NODENAME"], "eval", _TOTAL % name],
+        return self._run(ready) or int(self._ctl("eval", _TOTAL % name))
+
+    def change_password(self, password: str) -> None:
+        """Set the password of the user in `url`, and end every connection. `guest` is what `url` has."""
+        self._ctl("change_password", "guest", password)
+        self._ctl("close_all_connections", "the password has changed")
+
+    def _ctl(self, *command: str) -> str:
+        return subprocess.run(
+            [self._tool, "--quiet", "-n", self._env["RABBITMQ_NODENAME"], *command],
             env=self._env,
             capture_output=True,
             text=True,
             check=True,
             timeout=30,
         ).stdout
-        return int(told)
 
     def kept(self, channel: str) -> int:
         return self.waiting(channel)

@@ -77,10 +77,6 @@ class _TlsBroker(NatsBroker):
         return client
 
 
-class _NotConnected(Exception):
-    """The client reconnects."""
-
-
 class Connection:
     """One connection, which FastStream's broker makes."""
 
@@ -110,9 +106,13 @@ class Connection:
     async def _keep_error(self, error: Exception) -> None:
         """Keep the reason of a failed attempt or call, which nats-py gives to this callback alone."""
         self._last_error, self._last_error_at = error, monotonic()
+        if self._client is not None and isinstance(error, Error):
+            # FastStream's callback, which calls this one, raises some errors again by their text. While the
+            # client reconnects that would end its only task, and it would never come back.
+            error.args = (f"{error} (tried again)",)
 
     def _explain(self, error: BaseException) -> str:
-        vague = isinstance(error, TimeoutError | NoServersError | _NotConnected)
+        vague = isinstance(error, TimeoutError | NoServersError)
         recent = monotonic() - self._last_error_at < REASON_AGE
         return explain(self._last_error if vague and recent and self._last_error else error)
 
@@ -121,15 +121,6 @@ class Connection:
         """As the module's `errors`, and with the reason where nats-py's error has none."""
         with unavailable_on(Error, OSError, explain=self._explain):
             yield
-
-    def require(self) -> None:
-        """Refuse a call while the client reconnects: see `require_connection`.
-
-        Raises:
-            BrokerUnavailable: not connected, for this reason.
-        """
-        if self._client is not None and not self._client.is_connected:
-            raise BrokerUnavailable(self._explain(_NotConnected("not connected")))
 
     async def connect(self) -> Client:
         """Return the connected client; the same at each call.

@@ -86,7 +86,7 @@ class NatsTransport(BaseTransport):
 
     async def ensure(self) -> None:
         """See `BaseTransport`. A deleted durable is silence for who pulls from it, so each is looked up."""
-        self._connection.require()
+        require_connection(self._client)
         for durable in self._durables:
             await durable.ensure()
         if self._keeper is None or self._keeper.done():
@@ -115,7 +115,7 @@ class NatsTransport(BaseTransport):
                     await durable.trim()
 
     async def figures(self) -> Figures:
-        self._connection.require()
+        require_connection(self._client)
         now = self.options.clock()
         with self.errors():
             return Figures.total([await durable.figures(now) for durable in self._durables])
