@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from image_moderation.domain.policy import Policy
 from image_moderation.telemetry import server as server_module
 from image_moderation.telemetry.health import Health
 from image_moderation.telemetry.http import http_app
@@ -25,7 +26,7 @@ PATHS = ("/livez", "/readyz", "/metrics", "/asyncapi")
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(version="1.2.3", block_threshold=5)
+    return Metrics(version="1.2.3", policy=Policy())
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ _accepts = st.lists(
 @given(_accepts | st.text(st.characters(max_codepoint=255)))
 @settings(max_examples=300, deadline=None)
 def test_any_accept_header_gets_the_metrics(accept: str) -> None:
-    body, content_type = Metrics(version="1", block_threshold=5).render(accept)
+    body, content_type = Metrics(version="1", policy=Policy()).render(accept)
     assert b"moderation_ready 0.0\n" in body
     assert content_type.isprintable()
 

@@ -39,6 +39,14 @@ def caused(error: Exception, cause: BaseException) -> Exception:
             "authentication failed: nats: 'Authorization Violation'",
         ),
         (ProbableAuthenticationError("ACCESS_REFUSED"), "authentication failed: ACCESS_REFUSED"),
+        (
+            redis.exceptions.ConnectionError("No master found for 'm' : h:1 - login refused: why"),
+            "authentication failed: No master found for 'm' : h:1 - login refused: why",
+        ),
+        (
+            nats_errors.Error("the server offers no TLS, so nothing was sent to it"),
+            "TLS failed: the server offers no TLS, so nothing was sent to it",
+        ),
         (redis.exceptions.NoPermissionError("no 'xadd'"), "permission denied: no 'xadd'"),
         (
             nats_errors.Error("nats: Permissions Violation for Publish"),

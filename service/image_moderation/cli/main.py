@@ -78,7 +78,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     prepare()
     completion_init()  # answers what the scripts of `completion` ask
     given = sys.argv[1:] if arguments is None else arguments
-    tell = _log_of_serve() if given[:1] == ["serve"] else complain
+    tell = _tell_of_serve if given[:1] == ["serve"] else complain
     try:
         code = get_command(app)(arguments, prog_name=NAME, standalone_mode=False)
     except typer.TyperException as error:
@@ -98,10 +98,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _log_of_serve() -> Callable[[str], None]:
-    from image_moderation.cli.serve import log_from_the_start
+def _tell_of_serve(text: str) -> None:
+    from image_moderation.cli.serve import tell
 
-    return log_from_the_start()
+    tell(text)
 
 
 def _complain(error: Exception, tell: Callable[[str], None]) -> None:

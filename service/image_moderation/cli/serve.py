@@ -4,7 +4,6 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,20 +22,20 @@ WATCH_PERIOD = 0.5
 log = structlog.get_logger(__name__)
 
 
-def log_from_the_start() -> Callable[[str], None]:
-    """Log also what comes before the settings are read, and what nobody catches.
+def tell(text: str) -> None:
+    """Say why `serve` ends or doesn't start: where the log is JSON by a line of it, for programs that read it."""
+    log_format = _log_format()
+    if is_json(log_format):
+        configure("info", log_format)  # the settings may not have been read, or may leave errors out
+        log.error("serve_failed", error=text)
+    else:
+        complain(text)
 
-    Return how `serve` says why it ends: where the log is JSON by a line of it, for programs that read it.
-    """
+
+def _log_format() -> str | None:
+    """Return what the environment chooses, whatever else is wrong with the settings."""
     chosen = os.environ.get("MODERATION_LOG_FORMAT", "").strip().lower()
-    log_format = chosen if chosen in ("json", "console") else None
-    configure("info", log_format)
-    log_uncaught()
-    return _log_failure if is_json(log_format) else complain
-
-
-def _log_failure(text: str) -> None:
-    log.error("serve_failed", error=text)
+    return chosen if chosen in ("json", "console") else None
 
 
 def run(data_dir: Path | None, *, embedded: bool) -> None:
@@ -45,6 +44,8 @@ def run(data_dir: Path | None, *, embedded: bool) -> None:
     Raises:
         EmbeddedError: there is no server to start, or it doesn't start.
     """
+    configure("info", _log_format())
+    log_uncaught()
     if data_dir is not None and not embedded:
         raise WrongCall("serve: --data-dir needs --embedded, whose server keeps its data there")
     # The server stops after the service, which finishes the batches in hand first.

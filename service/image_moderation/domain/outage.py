@@ -19,17 +19,15 @@ class Cause(StrEnum):
 _SIGNS = {
     # Kinds of errors, or words of the server: redis-py; nats-py; aiormq; librdkafka
     Cause.AUTHENTICATION: r"\bAuth(entication|orization)Error\b|\bAuthorization Violation\b"
-    r"|\bProbableAuthenticationError\b|_AUTHENTICATION(_FAILED)?\b",
+    r"|\bProbableAuthenticationError\b|_AUTHENTICATION(_FAILED)?\b|\blogin refused\b",
     Cause.PERMISSION: r"\bNoPermissionError\b|(?i:permissions violation)|\bChannelAccessRefused\b"
     r"|_AUTHORIZATION_FAILED\b",
-    Cause.TLS: r"\bSSL\w*Error\b|\bSSL_HANDSHAKE\b",
+    Cause.TLS: r"\bSSL\w*Error\b|\bSSL_HANDSHAKE\b|\bno TLS\b|\bTLS was not\b",
     Cause.ADDRESS: r"\bgaierror\b|\bName or service not known\b|\bFailed to resolve\b",
     Cause.REFUSED: r"\bConnectionRefusedError\b|\bConnection refused\b",
     Cause.TIMEOUT: r"\bTimeoutError\b|_TIMED_OUT\b",
 }
 _CONNECTING = "Timeout connecting to server"  # redis-py's, whose TLS handshake a plain server doesn't answer
-# redis-py describes a Sentinel by all its options, before the reason.
-_OPTIONS = re.compile(r"<redis\.asyncio\.client\.Redis\(.*?\)>\)>\)> - ")
 
 
 def explain(error: BaseException, kind: str = "") -> str:
@@ -37,7 +35,7 @@ def explain(error: BaseException, kind: str = "") -> str:
 
     `kind` names the error, by default its class.
     """
-    text = _OPTIONS.sub("", " ".join(str(error).split()))
+    text = " ".join(str(error).split())
     if text == _CONNECTING:
         text += "; it may also be that one side speaks TLS and the other does not"
     signs = "\n".join([kind, *(_signs(one) for one in _chain(error))])

@@ -20,6 +20,7 @@ UNSET = {
     "max_blocks_per_hour": "no limit",
     "reporter_key": "made once, kept in the store",
     "decision_retention": "never trimmed",
+    "http_allowed_hosts": "addresses, localhost, MODERATION_HTTP_HOST and the machine's name",
     "log_format": "console on a terminal, json elsewhere",
 }
 """The meaning of a variable that has no default value and is unset."""
