@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def tell(text: str) -> None:
-    """Say why `serve` ends or doesn't start: where the log is JSON by a line of it, for programs that read it."""
+    """Say why `serve` ends or doesn't start: where the log is JSON, by a line of it."""
     log_format = _log_format()
     if is_json(log_format):
         configure("info", log_format)  # the settings may not have been read, or may leave errors out
