@@ -87,7 +87,7 @@ def make_tracing(environ: Mapping[str, str], version: str) -> Tracing:
     if not any(environ.get(name) for name in ENDPOINTS) or environ.get("OTEL_SDK_DISABLED") == "true":
         return Tracing()
     if find_spec("opentelemetry") is None:
-        log.warning("tracing_not_installed", hint="pip install 'image-moderation[tracing]'")
+        log.warning("tracing_not_installed", hint="pip install '.[tracing]' in a checkout")
         return Tracing()
     log.info("tracing_on")
     return Spans(version)
