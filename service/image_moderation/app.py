@@ -64,7 +64,11 @@ def build(settings: Settings) -> Replica:
         intake=intake,
         loops=running,
         health=health,
-        http=HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port),
+        http=HttpServer(
+            http_app(metrics, health, document(settings.broker_address)),
+            settings.http_host,
+            settings.http_port,
+        ),
         tracing=tracing,
     )
 
