@@ -32,7 +32,6 @@ def serve(
         typer.Option(
             metavar="N",
             min=1,
-            max=65535,
             help="The embedded server listens on 127.0.0.1:N as well, without a password, for clients that "
             "can't use its Unix socket.",
         ),

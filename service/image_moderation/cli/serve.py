@@ -30,6 +30,8 @@ def run(data_dir: Path | None, broker_port: int | None, *, embedded: bool) -> No
         raise WrongCall("serve: --data-dir needs --embedded, whose server keeps its data there")
     if broker_port is not None and not embedded:
         raise WrongCall("serve: --broker-port needs --embedded, whose server listens there")
+    if broker_port is not None and broker_port > 65535:
+        raise WrongCall("serve: --broker-port must be 1 to 65535")
     # The server stops after the service, which finishes the batches in hand first.
     with _private_server(data_dir, broker_port) if embedded else nullcontext() as server:
         settings = Settings.load(embedded_url=server.url if server else None)

@@ -83,6 +83,7 @@ def test_version(call: Call) -> None:
         (("inspect",), "IMAGE"),
         (("serve", "--data-dir", "/tmp"), "--embedded"),
         (("serve", "--broker-port", "6380"), "--embedded"),
+        (("serve", "--embedded", "--broker-port", "70000"), "65535"),
         (("dead-letters", "redrive"), "name dead letters by ID, or take --all"),
         (("dead-letters", "redrive", "x", "--all"), "name dead letters by ID, or take --all"),
         (("dead-letters", "purge", "--all"), "--yes"),
