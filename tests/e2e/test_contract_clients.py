@@ -79,7 +79,8 @@ def test_workers_and_producers_outlive_the_server_and_each_other(
         "MODERATION_BLOCK_THRESHOLD": "3",
     }
     first, last = languages[0], languages[-1]
-    with ServiceProcess(tmp_path, env, timeout=PATIENCE):
+    with ServiceProcess(tmp_path, env, timeout=PATIENCE) as service:
+        assert json.loads(service.get("/asyncapi")[1])["servers"].keys() == {broker.name}
         doomed = [language.start_worker() for language in languages]
         for language in languages:
             language.start_worker()

@@ -77,7 +77,7 @@ def test_try_it_as_the_readme_has_it(tmp_path: Path) -> None:
         wait_until(ready, "the service is ready", 60)
         text = "\n".join(commands).replace(PORT, port)
         with terminal(text, env, typed) as shell:
-            assert shell.wait(60) == 0, typed.read_text()
+            assert shell.wait(90) == 0, typed.read_text()
             wait_until(lambda: BLOCKED in typed.read_text(), "watch shows the block", 20)
         shown = typed.read_text()
     assert "img-42 has been blocked since" in shown
@@ -93,7 +93,7 @@ def test_the_banner_works_in_any_directory(tmp_path: Path) -> None:
         assert typed[0] == f"  export MODERATION_BROKER_URL=redis://127.0.0.1:{port}"
         output = tmp_path / "typed.out"
         with terminal("\n".join(typed), environment(tmp_path), output, Path("/")) as shell:
-            assert shell.wait(60) == 0, output.read_text()
+            assert shell.wait(90) == 0, output.read_text()
             wait_until(lambda: BLOCKED in output.read_text(), "watch shows the block", 20)
         assert "img-42 has been blocked since" in output.read_text()
 

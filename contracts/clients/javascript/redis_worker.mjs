@@ -13,7 +13,7 @@ client.on("error", (error) => console.error(`waiting: ${error.message}`)); // it
 
 const work = async (channel, entries) => {
   for (const entry of entries) {
-    if (!entry) continue; // it was deleted
+    if (!entry) continue; // null from Redis 6.2 if it was deleted
     apply(entry.message.__data__);
     await client.xAck(channel, group, entry.id);
   }

@@ -8,7 +8,7 @@ import os
 import sys
 
 import aio_pika
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from reports import reports
 
 
@@ -31,7 +31,8 @@ async def main():
             try:
                 await send(event_id, body)
                 break
-            except (AMQPError, OSError) as error:  # also: the service has never run, so no queue is bound
+            # An error is also that no queue is bound, because the service has never run.
+            except (AMQPError, ChannelInvalidStateError, OSError) as error:
                 print(f"waiting: {error!r}", file=sys.stderr)
                 await asyncio.sleep(1)
         print("reported", image_id, flush=True)

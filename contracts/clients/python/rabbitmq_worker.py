@@ -8,7 +8,7 @@ import os
 import sys
 
 import aio_pika
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from decisions import apply
 
 QUEUE = f"{os.environ.get('GROUP', 'gallery')}.decisions"
@@ -34,7 +34,7 @@ async def main():
     while True:
         try:
             await work()
-        except (AMQPError, OSError) as error:
+        except (AMQPError, ChannelInvalidStateError, OSError) as error:
             print(f"waiting: {error!r}", file=sys.stderr)
         await asyncio.sleep(1)
 

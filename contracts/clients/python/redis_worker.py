@@ -20,9 +20,9 @@ client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 
 def work(channel, entries):
     for entry, fields in entries:
-        if fields:  # None if the entry was deleted
+        if entry:  # None from Redis 6.2 if it was deleted
             apply(fields["__data__"])
-        client.xack(channel, GROUP, entry)
+            client.xack(channel, GROUP, entry)
 
 
 while True:
