@@ -23,6 +23,7 @@ const work = async (consumer) => {
 while (true) {
   const consumer = kafka.consumer({
     groupId: process.env.GROUP ?? "gallery", sessionTimeout: 1000 * (process.env.TAKE_OVER_AFTER ?? 30),
+    maxWaitTimeInMs: 500, // a fetch that waits delays taking over
   });
   await work(consumer).catch((error) => console.error(`waiting: ${error.message}`));
   await consumer.disconnect().catch(() => {}); // it may be closed already
