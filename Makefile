@@ -49,8 +49,9 @@ BROKER ?= redis
 demo: setup ## a realistic sample through the real service, checked against a count of its own (BROKER=nats, …)
 	$(BIN)/python -m tests.benchmarks.demo --broker $(BROKER) $(ARGS)
 
-run: setup ## the service with a private Redis or Valkey of its own
-	$(BIN)/image-moderation serve --embedded $(ARGS)
+BROKER_PORT ?= 6380
+run: setup ## the service with a private Valkey or Redis of its own, on 127.0.0.1:6380 (BROKER_PORT=…)
+	$(BIN)/image-moderation serve --embedded --broker-port $(BROKER_PORT) $(ARGS)
 
 check: static test-unit ## before each commit: style, types, imports and the unit tests, in half a minute
 

@@ -66,7 +66,7 @@ def build(settings: Settings) -> Replica:
         loops=running,
         health=health,
         http=HttpServer(
-            http_app(metrics, health, document(), _host_names(settings)),
+            http_app(metrics, health, document(settings.broker_address), _host_names(settings)),
             settings.http_host,
             settings.http_port,
         ),

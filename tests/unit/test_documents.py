@@ -72,3 +72,14 @@ def test_the_index_has_every_decision() -> None:
     index = (ROOT / "docs" / "decisions" / "README.md").read_text()
     pages = [path.name for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))]
     assert LINK.findall(index) == pages
+
+
+def test_nothing_tells_to_install_a_package_that_is_not_published() -> None:
+    files = [ROOT / page for page in PAGES] + sorted((ROOT / "service").rglob("*.py"))
+    assert not [path for path in files if re.search(r"pip install\W+image-moderation", path.read_text())]
+
+
+def test_no_event_to_type_has_a_time_that_ages() -> None:
+    for page in PAGES:
+        for block in re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL):
+            assert not re.search(r'"time": *"\d', block), page

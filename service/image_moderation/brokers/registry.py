@@ -24,6 +24,6 @@ def broker_for(url: str) -> Broker:
     if find_spec(broker.client) is None:
         raise Misconfigured(
             f"the broker needs a client library that is not installed ({broker.client}): "
-            f"pip install 'image-moderation[{broker.name}]'"
+            f"pip install '.[{broker.name}]' in a checkout of image-moderation"
         )
     return cast("Broker", import_module(f"{__package__}.{broker.name}"))

@@ -27,6 +27,15 @@ def serve(
             help="Where the embedded server keeps its data; by default under the user's state directory.",
         ),
     ] = None,
+    broker_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="The embedded server listens on 127.0.0.1:N as well, without a password, for clients that "
+            "can't use its Unix socket.",
+        ),
+    ] = None,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
@@ -37,7 +46,7 @@ def serve(
     from image_moderation.embedded import EmbeddedError
 
     try:
-        run(data_dir, embedded=embedded)
+        run(data_dir, broker_port, embedded=embedded)
     except EmbeddedError as error:
         raise WrongCall(str(error)) from None
 

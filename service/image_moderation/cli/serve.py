@@ -4,14 +4,16 @@ import asyncio
 import os
 import shlex
 import signal
-from contextlib import nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import structlog
 import uvloop
 
 from image_moderation.cli.output import Failed, WrongCall, complain, say
-from image_moderation.embedded import EmbeddedError, EmbeddedRedis
+from image_moderation.embedded import EmbeddedError, EmbeddedRedis, PortTaken
 from image_moderation.settings import Settings
 from image_moderation.telemetry.logs import configure, is_json, log_uncaught
 from image_moderation.telemetry.server import CannotListen
@@ -38,7 +40,7 @@ def _log_format() -> str | None:
     return chosen if chosen in ("json", "console") else None
 
 
-def run(data_dir: Path | None, *, embedded: bool) -> None:
+def run(data_dir: Path | None, broker_port: int | None, *, embedded: bool) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     Raises:
@@ -48,8 +50,12 @@ def run(data_dir: Path | None, *, embedded: bool) -> None:
     log_uncaught()
     if data_dir is not None and not embedded:
         raise WrongCall("serve: --data-dir needs --embedded, whose server keeps its data there")
+    if broker_port is not None and not embedded:
+        raise WrongCall("serve: --broker-port needs --embedded, whose server listens there")
+    if broker_port is not None and broker_port > 65535:
+        raise WrongCall("serve: --broker-port must be 1 to 65535")
     # The server stops after the service, which finishes the batches in hand first.
-    with EmbeddedRedis(data_dir=data_dir) if embedded else nullcontext() as server:
+    with _private_server(data_dir, broker_port) if embedded else nullcontext() as server:
         settings = Settings.load(embedded_url=server.url if server else None)
         configure(settings.log_level, settings.log_format)
         if server:
@@ -57,17 +63,39 @@ def run(data_dir: Path | None, *, embedded: bool) -> None:
         uvloop.run(_run(settings, server))
 
 
+@contextmanager
+def _private_server(data_dir: Path | None, port: int | None) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(data_dir, port=port or 0)
+    try:
+        server.start()
+    except PortTaken as error:
+        raise WrongCall(
+            f"{error}; name another port: serve --embedded --broker-port N, or make run BROKER_PORT=N"
+        ) from None
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 def _introduce(server: EmbeddedRedis, settings: Settings) -> None:
-    engine = server.engine
     # On standard output, because standard error is the log.
+    engine, command = server.engine, _command()
     say(f"A private {engine.name} {engine.version} server is running; its data is in {server.data_dir}.")
-    say("To report an image, in another terminal:")
-    say(f"  export MODERATION_BROKER_URL={shlex.quote(server.url)}")
-    say("  image-moderation report img-42 --reason nudity")
-    say(
-        f"At {settings.block_threshold} distinct reporters the image is blocked: `image-moderation watch` "
-        "shows the decision, `image-moderation inspect img-42` explains it. Ctrl-C ends the service."
-    )
+    say("To have an image blocked, in another terminal:")
+    say(f"  export MODERATION_BROKER_URL={shlex.quote(server.tcp_url if server.port else server.url)}")
+    say(f"  {command} watch &")
+    say(f"  for n in $(seq {settings.block_threshold}); do {command} report img-42 --reason nudity; done")
+    say(f"  {command} inspect img-42")
+    say("Ctrl-C ends the service.")
+
+
+def _command() -> str:
+    """Return what was called, for a shell in any directory."""
+    program = Path(sys.argv[0]).absolute()
+    if program.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m image_moderation"
+    return shlex.quote(str(program))
 
 
 async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:

@@ -62,6 +62,8 @@ class Broker:
     """The usual address of its server, as an example."""
     protocol: str
     """Its name in AsyncAPI."""
+    title: str
+    """Its name for people."""
     description: str
     """How channels and events appear there, for the developers of other services."""
 
@@ -71,6 +73,7 @@ _REDIS = Broker(
     "redis",
     "localhost:6379",
     "redis",
+    "Redis Streams",
     "Redis or Valkey. A channel is a stream of the same name, an event one entry of it with the JSON "
     "in the field `__data__`; on input `data` is taken, too.",
 )
@@ -79,6 +82,7 @@ _KAFKA = Broker(
     "confluent_kafka",
     "localhost:9092",
     "kafka",
+    "Kafka",
     "A channel is a topic of the same name, an event the value of a record; the key of a decision is "
     "the image id.",
 )
@@ -87,6 +91,7 @@ _RABBITMQ = Broker(
     "aio_pika",
     "localhost:5672",
     "amqp",
+    "RabbitMQ",
     "A channel is a routing key of the durable topic exchange `image-moderation`, an event the body "
     "of a message; the service reads its own durable quorum queues, `<group>.<channel>`.",
 )
@@ -95,6 +100,7 @@ _NATS = Broker(
     "nats",
     "localhost:4222",
     "nats",
+    "NATS JetStream",
     "JetStream. A channel is a subject of the stream `IMAGE_MODERATION`, an event the payload of a "
     "message; the `Nats-Msg-Id` of a decision is its event id.",
 )

@@ -82,6 +82,8 @@ def test_version(call: Call) -> None:
         (("review", "img-42", "--verdict", "upheld", "--moderator", "m\udcff"), "not UTF-8"),
         (("inspect",), "IMAGE"),
         (("serve", "--data-dir", "/tmp"), "--embedded"),
+        (("serve", "--broker-port", "6380"), "--embedded"),
+        (("serve", "--embedded", "--broker-port", "70000"), "65535"),
         (("dead-letters", "redrive"), "name dead letters by ID, or take --all"),
         (("dead-letters", "redrive", "x", "--all"), "name dead letters by ID, or take --all"),
         (("dead-letters", "purge", "--all"), "--yes"),

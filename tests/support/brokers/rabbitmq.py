@@ -114,9 +114,19 @@ class RabbitmqHarness:
 
     def kill(self) -> None:
         if self._process is not None:
+            wait_until(self._knows_its_queues, "the server has written down its quorum queues")
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def _knows_its_queues(self) -> bool:
+        """RabbitMQ writes a quorum queue's name down about a second after its declaration. Killed before, it
+        has the queue for ever without a leader, and answers nobody who consumes from it.
+        """
+        for names in self._place.glob("data/*/quorum/*/names.dets"):
+            written = names.read_bytes()
+            return all(queue.name.encode() in written for queue in names.parent.iterdir() if queue.is_dir())
+        return True
 
     def restart(self) -> None:
         with (self._place / "server.log").open("ab") as log:
