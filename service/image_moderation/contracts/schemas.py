@@ -7,9 +7,15 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from image_moderation.events.models import EVENT_TYPES
+from image_moderation.events.models import EVENT_TYPES, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
 _MODELS = {row.name: row.model for row in EVENT_TYPES}
+_INCOMING = {row.name for row in EVENT_TYPES if row.channel in (REPORTED_CHANNEL, REVIEWED_CHANNEL)}
+_IGNORED = (
+    "Unknown fields are ignored. The whole event must be JSON that its reader takes: no half of a surrogate "
+    "pair, no number of more than 4,300 digits before the point, no nesting of more than 200 levels."
+)
+"""Rule 1 of contracts/README.md, which a schema can't check."""
 
 
 _SCHEMA_ID = "urn:image-moderation:{}"
@@ -33,7 +39,8 @@ def json_schema(event_type: str) -> dict[str, Any]:
     schema = TypeAdapter(_MODELS[event_type]).json_schema(schema_generator=_Generator)
     for model in (schema, *schema["$defs"].values()):
         _entitle(model, model["title"])
-    return {"$schema": _Generator.schema_dialect, "$id": _SCHEMA_ID.format(event_type), **schema}
+    comment = {"$comment": _IGNORED} if event_type in _INCOMING else {}
+    return {"$schema": _Generator.schema_dialect, "$id": _SCHEMA_ID.format(event_type), **comment, **schema}
 
 
 def components(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -22,6 +22,14 @@ class RawMessage(NamedTuple):
     handle: Any = None
     """For the transport that read it, which needs it to ack; opaque to everybody else."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of body and headers together."""
+        if not self.headers:  # as nearly every message
+            return len(self.body)
+        names_and_values = (part for header in self.headers.items() for part in header)
+        return len(self.body) + sum(len(part.encode()) for part in names_and_values)
+
 
 class Outgoing(NamedTuple):
     """One message to be published."""

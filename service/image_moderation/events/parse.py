@@ -11,6 +11,7 @@ from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import UNSPECIFIED, Report, Review, Verdict
 from image_moderation.events.binary import attributes, is_json, structured
 from image_moderation.events.faults import explain, explain_json
+from image_moderation.events.frames import frame
 from image_moderation.events.models import (
     REPORTED_CHANNEL,
     REPORTS,
@@ -42,7 +43,7 @@ class Malformed(Exception):
 def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     """Return the report or review in `message`: on `image.reviewed` a review, elsewhere a report.
 
-    `now` is the service's time in milliseconds, `max_bytes` the longest body accepted.
+    `now` is the service's time in milliseconds, `max_bytes` how long body and headers may be together.
 
     Raises:
         Malformed: it contains neither.
@@ -51,8 +52,10 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     is_review = message.channel == REVIEWED_CHANNEL
     if not body:
         raise Malformed(DeadLetterReason.EMPTY, "the message has no body")
-    if len(body) > max_bytes:
-        raise Malformed(DeadLetterReason.TOO_LARGE, f"{len(body)} bytes, at most {max_bytes} are taken")
+    size = message.size
+    if size > max_bytes:
+        of = " with its headers" if headers else ""
+        raise Malformed(DeadLetterReason.TOO_LARGE, f"{size} bytes{of}, at most {max_bytes} are taken")
     try:
         if headers and (found := attributes(headers)) is not None:
             if not is_json(found.get("datacontenttype", "")):
@@ -101,10 +104,11 @@ def _milliseconds(text: str) -> int:
 
 def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     """Return why a body was refused. Runs for malformed messages alone, so it may parse again."""
+    framed = frame(body)
     try:
         body.decode()
     except UnicodeDecodeError as undecodable:
-        return Malformed(DeadLetterReason.NOT_UTF8, f"byte {undecodable.start} is not UTF-8")
+        return Malformed(DeadLetterReason.NOT_UTF8, framed or f"byte {undecodable.start} is not UTF-8")
     if body.startswith(b"\xef\xbb\xbf"):
         return Malformed(DeadLetterReason.NOT_JSON, "it begins with a byte-order mark")
     try:
@@ -116,7 +120,8 @@ def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
     if missing:
         return Malformed(
-            DeadLetterReason.NOT_AN_EVENT, f"required attributes are missing: {', '.join(missing)}"
+            DeadLetterReason.NOT_AN_EVENT,
+            framed or f"required attributes are missing: {', '.join(missing)}",
         )
     if document["specversion"] != "1.0":
         return Malformed(DeadLetterReason.NOT_AN_EVENT, 'specversion: must be "1.0"')

@@ -109,8 +109,9 @@ def body_of(message: Message) -> bytes:
 
 
 def _text(headers: dict[str, str | bytes | None]) -> dict[str, str]:
-    """UTF-8; bytes that are not UTF-8 are escaped."""
+    """UTF-8; bytes that are not UTF-8 are escaped. A header that is null is absent."""
     return {
-        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value or ""
+        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
         for name, value in headers.items()
+        if value is not None
     }

@@ -53,7 +53,9 @@ def raw_message(channel: str, message: DeliveredMessage) -> RawMessage:
     headers = NO_HEADERS
     if properties.headers:
         headers = {
-            name: _text(value) for name, value in properties.headers.items() if name not in _SERVER_HEADERS
+            name: _text(value)
+            for name, value in properties.headers.items()
+            if value is not None and name not in _SERVER_HEADERS
         }
     if properties.content_type and properties.content_type != STRUCTURED:
         headers = {**headers, CONTENT_TYPE: properties.content_type}
