@@ -89,6 +89,7 @@ def _transport(settings: Settings, metrics: Metrics, tracing: Tracing) -> Transp
             batch_size=settings.batch_size,
             clock=clock,
             dead_letter_retention=milliseconds(settings.dead_letter_retention),
+            dead_letter_max_bytes=settings.dead_letter_max_bytes,
             decision_retention=None if retention is None else milliseconds(retention),
             registry=metrics.registry,
             tracer_provider=tracing.provider,

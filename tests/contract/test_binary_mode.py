@@ -187,7 +187,7 @@ def test_an_attribute_that_breaks_its_rule_is_named(name: str, value: str, reaso
 def kafka_record(headers: dict[str, str | None]) -> RawMessage:
     """As a consumer is given it."""
     batch = Batch()
-    sent = [(name, None if value is None else value.encode()) for name, value in headers.items()]
+    sent: dict[str, str | bytes | None] = {**headers}
     body = json.dumps(DATA).encode()
     batch.add(
         Message(topic="image.reported", partition=0, offset=1, value=body, headers=sent), PartitionOffsets()

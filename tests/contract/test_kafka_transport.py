@@ -149,7 +149,7 @@ async def test_keys(broker: Harness) -> None:
     await replica.stop(1)
     (parked,) = read(broker, "image.dead-letter")
     (blocked,) = read(broker, "image.blocked")
-    assert b'"headers":{}' in parked.value(), "headers that no broker would take stay out"
+    assert b'"headers":{}' in parked.value(), "headers that find no room stay out"
     assert parked.key() != b""
     assert blocked.key() == b"img-42"
     assert blocked.headers() == [("content-type", b"application/cloudevents+json")]

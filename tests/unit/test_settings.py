@@ -38,6 +38,7 @@ def test_defaults() -> None:
     settings = load()
     assert (settings.block_threshold, settings.batch_size, settings.max_event_bytes) == (5, 500, 65_536)
     assert milliseconds(settings.report_window) == 30 * 86_400_000
+    assert settings.dead_letter_max_bytes == 256 * 1024 * 1024
     assert settings.decision_retention is None
     assert settings.reporter_key_bytes is None
     assert settings.store_is_broker
@@ -117,6 +118,7 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("BATCH_SIZE", "5001", "from 1 to 5,000"),
         ("MAX_EVENT_BYTES", "1023", "from 1,024 to 1,048,576"),
         ("MAX_DELIVERIES", "0", "from 1 to 1,000"),
+        ("DEAD_LETTER_MAX_BYTES", "1048575", "from 1,048,576 to 1,099,511,627,776"),
         ("HTTP_PORT", "65536", "from 0 to 65,535"),
         ("HTTP_HOST", "a b", "host name"),
         ("HTTP_ALLOWED_HOSTS", "a.example,,b.example", "is not a host name"),

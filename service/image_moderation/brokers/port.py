@@ -33,6 +33,8 @@ class Options:
     clock: Callable[[], int]
     dead_letter_retention: int
     """How long dead letters are kept where the service itself removes them."""
+    dead_letter_max_bytes: int | None = None
+    """How many bytes of them are kept; None keeps all."""
     decision_retention: int | None = None
     """The same for decisions; None keeps them."""
     redeliver_after: int = 10_000

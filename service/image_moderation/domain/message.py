@@ -7,6 +7,11 @@ from typing import Any, NamedTuple
 NO_HEADERS: Mapping[str, str] = {}
 
 
+def header_bytes(name: str, value: str) -> int:
+    """Return the bytes of one header, its name included."""
+    return len(name.encode()) + len(value.encode())
+
+
 class RawMessage(NamedTuple):
     """One message as the broker delivered it."""
 
@@ -27,8 +32,7 @@ class RawMessage(NamedTuple):
         """Bytes of body and headers together."""
         if not self.headers:  # as nearly every message
             return len(self.body)
-        names_and_values = (part for header in self.headers.items() for part in header)
-        return len(self.body) + sum(len(part.encode()) for part in names_and_values)
+        return len(self.body) + sum(header_bytes(name, value) for name, value in self.headers.items())
 
 
 class Outgoing(NamedTuple):

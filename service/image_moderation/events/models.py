@@ -194,9 +194,13 @@ class DeadLetterData(TypedDict):
     deliveries: Annotated[int, Field(ge=1, description="How often it had been delivered.")]
     size: Annotated[int, Field(ge=0, description="Bytes of the original body.")]
     sha256: Annotated[str, Field(description="Of the original body, hexadecimal.")]
-    truncated: Annotated[bool, Field(description="True where `body` holds the beginning only.")]
+    truncated: Annotated[
+        bool, Field(description="True where `body` is the beginning only, or headers are left out.")
+    ]
     body: Annotated[str, Field(description="The original bytes, base64, at most 256 KiB of them.")]
-    headers: Annotated[dict[str, str], Field(description="The message's other fields or headers.")]
+    headers: Annotated[
+        dict[str, str], Field(description="The message's other fields or headers, at most 64 KiB of them.")
+    ]
 
 
 class DeadLettered(TypedDict):

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     max_event_bytes: int = whole(65_536, 1_024, 1_048_576)
     max_deliveries: int = whole(10, 1, 1_000, "; keep it above 3: after 3 deliveries messages go one by one")
     dead_letter_retention: Duration = duration("30d", "1s", "36500d")
+    dead_letter_max_bytes: int = whole(268_435_456, 1_048_576, 1_099_511_627_776)
     decision_retention: Duration | None = duration(None, "10m", "36500d")
     # No braces: they would move Redis Cluster's hash tag from the partition to the prefix.
     key_prefix: str = matching("moderation", r"^[A-Za-z0-9_.:-]{1,64}$", "1 to 64 of A-Z a-z 0-9 _ . : -")

@@ -65,6 +65,12 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "dead_letter": LogEvent(
         "info", ("reason", "error", "channel", "position"), "A message is kept as a dead letter."
     ),
+    "dead_letters_dropped": LogEvent(
+        "warning", ("count",), "Redis, NATS: the oldest dead letters went, beyond the limit of bytes."
+    ),
+    "dead_letters_unbounded": LogEvent(
+        "warning", ("hint",), "Redis, RabbitMQ: the limit of dead letters can't be kept."
+    ),
     "parser_failed": LogEvent(
         "error",
         ("channel", "position"),

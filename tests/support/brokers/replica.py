@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
@@ -26,7 +27,7 @@ TIMEOUT = 40.0
 class Replica:
     """A transport whose handler keeps what it was given, and acks it while `gate` is open."""
 
-    def __init__(self, harness: Harness, name: str) -> None:
+    def __init__(self, harness: Harness, name: str, **options: Any) -> None:
         self.received: list[RawMessage] = []
         self.batches: list[Sequence[RawMessage]] = []
         self.gate = asyncio.Event()
@@ -40,6 +41,7 @@ class Replica:
                 clock=clock,
                 dead_letter_retention=86_400_000,
                 redeliver_after=reader.REDELIVER_AFTER,
+                **options,
             )
         )
 
@@ -75,8 +77,9 @@ class World:
         self.harness = harness
         self.replicas: list[Replica] = []
 
-    async def replica(self, *, gate: bool = True, start: bool = True) -> Replica:
-        replica = Replica(self.harness, f"host-{len(self.replicas)}")
+    async def replica(self, *, gate: bool = True, start: bool = True, **options: Any) -> Replica:
+        """Make one; `options` are further ones of `port.Options`."""
+        replica = Replica(self.harness, f"host-{len(self.replicas)}", **options)
         self.replicas.append(replica)
         if not gate:
             replica.gate.clear()

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 class RedisTransport(BaseTransport):
     """The transport over Redis Streams. Each stream has a group of the same name."""
 
+    publisher: RedisPublisher
+
     def __init__(self, options: Options) -> None:
         """Nothing is connected before `start`."""
         self.broker = make_broker(options)
@@ -90,11 +92,13 @@ class RedisTransport(BaseTransport):
             return await reader.claim()
 
     async def tidy(self) -> None:
-        """See `port.Transport`: trim the streams, and remove consumers long gone."""
+        """See `port.Transport`: trim the streams, remove consumers long gone, and bound the dead letters."""
         with errors():
             for group in self._groups:
                 await group.trim()
                 await group.remove_idle_consumers()
+            if self.options.dead_letter_max_bytes is not None:
+                await self.publisher.drop_dead_letters(self.options.dead_letter_max_bytes)
 
     async def figures(self) -> Figures:
         with errors():
