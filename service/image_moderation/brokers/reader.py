@@ -19,6 +19,10 @@ from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 from image_moderation.domain.outage import explain
 
+MOST_IN_HAND = 64 * 1024 * 1024
+"""Bytes of messages that one process may have in hand, whatever their number. A reader divides them among its
+lanes.
+"""
 RETRY_DELAY = 0.5
 """Seconds before a lane asks again after the broker gave an error."""
 CANCEL_TIMEOUT = 0.5

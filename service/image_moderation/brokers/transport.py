@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from image_moderation.brokers.calls import Errors
+from image_moderation.brokers.calls import Errors, chunks
 from image_moderation.brokers.port import Figures, Options
 from image_moderation.brokers.reader import Handler, Reader
 from image_moderation.domain.decision import Publication
@@ -17,6 +17,8 @@ from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
 from image_moderation.domain.outage import explain
 from image_moderation.events.render import dead_letter_message
 
+PARKED_AT_ONCE = 16
+"""Dead letters that are rendered and sent together: each may have 800 kB, and a batch 5,000 of them."""
 CLOSE_TIMEOUT = 1.0
 """Seconds that closing the connection may take beyond the time that `stop` was given."""
 
@@ -43,6 +45,7 @@ class BaseTransport(ABC):
         self.options = options
         self.readers = readers
         self.errors = errors
+        self._parking = asyncio.Lock()
 
     @abstractmethod
     async def connect(self) -> None:
@@ -89,11 +92,13 @@ class BaseTransport(ABC):
                 raise BrokerUnavailable(reader.failure)
 
     async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        now = self.options.clock()
-        with self.errors():
-            positions = await self.publisher.publish([dead_letter_message(one, now) for one in dead_letters])
-        if None in positions:
-            raise BrokerUnavailable("the queue of dead letters is missing")
+        for chunk in chunks(dead_letters, PARKED_AT_ONCE):
+            async with self._parking:
+                now = self.options.clock()
+                with self.errors():
+                    positions = await self.publisher.publish([dead_letter_message(one, now) for one in chunk])
+            if None in positions:
+                raise BrokerUnavailable("the queue of dead letters is missing")
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         with self.errors():

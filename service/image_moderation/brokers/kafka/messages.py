@@ -108,6 +108,13 @@ def body_of(message: Message) -> bytes:
     return message.value() or b""
 
 
+def size_of(message: Message) -> int:
+    """Return the bytes of a record: its value, key and headers."""
+    headers: Any = message.headers() or ()
+    named = sum(len(name) + len(value or b"") for name, value in headers)
+    return len(message) + len(message.key() or b"") + named
+
+
 def _text(headers: dict[str, str | bytes | None]) -> dict[str, str]:
     """UTF-8; bytes that are not UTF-8 are escaped. A header that is null is absent."""
     return {

@@ -69,6 +69,12 @@ def raw_message(channel: str, message: DeliveredMessage) -> RawMessage:
     )
 
 
+def size_of(message: DeliveredMessage) -> int:
+    """Return about how many bytes body and headers have."""
+    headers = message.header.properties.headers or NO_HEADERS
+    return len(message.body) + sum(len(name) + len(_text(value)) for name, value in headers.items())
+
+
 def _redeliveries(headers: Any) -> int:
     """Read the server's count. Before a first redelivery the header is whatever a producer put there."""
     count = (headers or NO_HEADERS).get(DELIVERY_COUNT)

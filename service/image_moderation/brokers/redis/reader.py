@@ -5,6 +5,7 @@ counts as a delivery.
 """
 
 from collections.abc import Iterable
+from importlib.resources import files
 from typing import Any
 
 import structlog
@@ -12,17 +13,23 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from image_moderation.brokers.port import Options
-from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.brokers.reader import MOST_IN_HAND, Reader, Subscriber
 from image_moderation.brokers.redis.connection import errors
 from image_moderation.brokers.redis.messages import Entry, batch, raw_message
 from image_moderation.domain.message import RawMessage
 
 POLL = 1000
 """Milliseconds that a read waits for entries; must stay well under the socket's timeout."""
-CLAIM_COUNT = 200
-"""Most entries that are claimed at once."""
+BATCH_BYTES = MOST_IN_HAND // 12
+"""Of what is read at once. Both streams together have nine lanes, and entries that were left are claimed."""
+STEP = 8
+"""Entries after which their bytes are counted."""
+CLAIM_COUNT = 50
+"""Most entries that are claimed at once: their bytes aren't known before."""
 ALONE_FROM = 3
 """From so many deliveries an entry is claimed alone, so that it can't raise its neighbours' count."""
+
+_READ = files(__package__).joinpath("scripts", "read.lua").read_text()
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +49,12 @@ class RedisReader(Reader):
         self._claimer = f"{options.consumer}-reclaim"
 
     async def next_batch(self, lane: int) -> dict[str, Any] | None:
-        entries = await self._read(self._consumers[lane], ">", self._batch_size, block=POLL)
+        """See `Reader`. What waits is read by a script, which can't wait itself."""
+        consumer = self._consumers[lane]
+        entries = await self.redis.eval(
+            _READ, 1, self.channel, self._group, consumer, str(self._batch_size), str(BATCH_BYTES), str(STEP)
+        )
+        entries = entries or await self._read(consumer, ">", min(STEP, self._batch_size), block=POLL)
         return batch(self.channel, entries) if entries else None
 
     async def _read(
