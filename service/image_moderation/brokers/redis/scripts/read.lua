@@ -18,9 +18,9 @@ while count < most and bytes < enough do
   if not reply then break end
   local found = reply[1][2]
   for n = 1, #found do
-    local entry = found[n]
-    entries[count + n] = entry
-    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    local fields = found[n][2]
+    entries[count + n] = found[n]
+    for k = 1, #fields do bytes = bytes + #fields[k] end
   end
   count = count + #found
   if #found < asked then break end
