@@ -18,6 +18,7 @@ from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
+from tests.support.brokers.kafka_raw import publish_with_header
 from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
 from tests.support.servers import free_port
 from tests.support.waiting import stays_true_for_async, wait_until_async
@@ -176,3 +177,14 @@ async def test_a_cluster_that_is_away() -> None:
         assert "hidden" not in str(caught.value)
     async with asyncio.timeout(2):
         await replica.stop(1)
+
+
+async def test_a_header_whose_name_is_not_utf8_stops_nothing(world: World) -> None:
+    servers = world.harness.url.removeprefix("kafka://")
+    publish_with_header(servers, REPORTED, b"odd", b"name\xff")
+    world.harness.publish(REPORTED, [b"after"])
+    replica = await world.replica()
+    await received(replica, 2)
+    assert sorted(replica.bodies()) == [b"after", b"odd"]
+    assert {len(message.headers) for message in replica.received} == {0}
+    await world.nothing_waits()

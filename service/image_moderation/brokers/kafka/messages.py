@@ -73,7 +73,7 @@ class Batch(list[Message]):
         stamp = message.timestamp()[1]
         arrived = stamp if stamp > 0 else None
         offsets.hand_out(offset, arrived)
-        headers = message.headers()
+        headers = headers_of(message)
         self.append(message)
         self.decoded.append(
             RawMessage(
@@ -81,7 +81,7 @@ class Batch(list[Message]):
                 f"{partition}:{offset}",
                 body_of(message),
                 arrived,
-                headers=_text(dict(headers)) if headers else NO_HEADERS,
+                headers=_text(headers) if headers else NO_HEADERS,
                 handle=(offsets, offset),
             )
         )
@@ -108,10 +108,17 @@ def body_of(message: Message) -> bytes:
     return message.value() or b""
 
 
+def headers_of(message: Message) -> dict[str, str | bytes | None]:
+    """Return a record's headers; none where a name is not UTF-8, because the client can't give them then."""
+    try:
+        return dict(message.headers() or ())
+    except (SystemError, UnicodeDecodeError):
+        return {}
+
+
 def size_of(message: Message) -> int:
     """Return the bytes of a record: its value, key and headers."""
-    headers: Any = message.headers() or ()
-    named = sum(len(name) + len(value or b"") for name, value in headers)
+    named = sum(len(name) + len(value or b"") for name, value in headers_of(message).items())
     return len(message) + len(message.key() or b"") + named
 
 
