@@ -1,5 +1,6 @@
 """Records as messages, and which offsets of a partition are finished."""
 
+from operator import methodcaller
 from typing import Any, Self
 
 from confluent_kafka import Message
@@ -7,6 +8,11 @@ from faststream.message import StreamMessage
 
 from image_moderation.brokers.kafka.topology import Place
 from image_moderation.domain.message import NO_HEADERS, RawMessage
+
+# Where a name is not UTF-8, confluent-kafka 2.16.1 returns a list of null pointers and sets an exception
+# without raising it; using that list ends the process. A direct call may overlook the exception, once Python
+# has specialised it; a methodcaller always checks it, and raises.
+_headers = methodcaller("headers")
 
 
 class PartitionOffsets:
@@ -111,8 +117,9 @@ def body_of(message: Message) -> bytes:
 def headers_of(message: Message) -> dict[str, str | bytes | None]:
     """Return a record's headers; none where a name is not UTF-8, because the client can't give them then."""
     try:
-        return dict(message.headers() or ())
+        return dict(_headers(message) or ())
     except (SystemError, UnicodeDecodeError):
+        message.set_headers([])
         return {}
 
 
