@@ -40,6 +40,20 @@ _NOT_THE_PRIMARY = re.compile(r"(?:^|-)(?:READONLY|MASTERDOWN|LOADING|CLUSTERDOW
 Redis 6.2 quotes them within the error of a script.
 """
 
+_REFUSED = re.compile(r"(?i)no permissions|user executing the script can't|acl failure|unknown command")
+"""Answers to a user that lacks a command or a key, and of a server on which a command was renamed."""
+
+
+def is_refused(error: Exception) -> bool:
+    """Return whether the server has the answer but this user may not ask for it."""
+    return isinstance(error, RedisError) and bool(_REFUSED.search(str(error)))
+
+
+def needed_grants(error: BaseException) -> str:
+    """Return where to find what a user must be allowed to run, if that is what is missing; else ""."""
+    missing = isinstance(error, Exception) and is_refused(error)
+    return "; deploy/redis/users.acl grants what is needed" if missing else ""
+
 
 def _pack(command: tuple[Any, ...]) -> bytes:
     name = command[0]

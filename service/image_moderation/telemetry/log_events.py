@@ -57,6 +57,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "store_persists_nothing": LogEvent(
         "warning", ("hint",), "The store keeps its data in memory only: a restart of it loses every case."
     ),
+    "store_not_checked": LogEvent(
+        "warning",
+        ("command", "hint"),
+        "The store's user may not run this command, which only a check needs: the check is left out.",
+    ),
     # Intake and outbox
     "waiting": LogEvent(
         "warning", ("step", "error"), "`park`, `apply`, `ack` or `publish` waits for a server that is away."
