@@ -79,14 +79,17 @@ async def watch_store(
 
 
 async def watch_broker(transport: Transport, metrics: Metrics, health: Health) -> None:
-    """Set the check `broker`, and the gauges of lag and pending messages."""
+    """Set the checks `broker` and `channels`, and the metrics of the channels."""
     try:
         figures = await transport.figures()
     except BrokerUnavailable as error:
         health.set("broker", ok=False, why=str(error))
         return
+    damage = transport.damage()
     health.set("broker", ok=True)
+    health.set("channels", ok=not damage.why, why=damage.why)
     metrics.intake(figures.lag, figures.pending, figures.oldest_pending_age)
+    metrics.damage(damage.ahead, damage.deleted)
 
 
 async def watch_readers(transport: Transport, health: Health) -> None:

@@ -196,9 +196,9 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
     health = Health(on_ready=changes.append)
     assert health.report() == {
         "status": "unavailable",
-        "checks": dict.fromkeys(("broker", "store", "intake", "outbox"), "starting"),
+        "checks": dict.fromkeys(("broker", "store", "channels", "intake", "outbox"), "starting"),
     }
-    for name in ("broker", "store", "intake", "outbox"):
+    for name in ("broker", "store", "channels", "intake", "outbox"):
         health.set(name, True)
     assert health.ready
     assert health.report()["status"] == "ok"

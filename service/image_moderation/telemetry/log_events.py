@@ -106,6 +106,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "consumers_removed": LogEvent(
         "info", ("channel", "count"), "Redis: consumers of dead replicas, which own nothing, are removed."
     ),
+    "unread_deleted": LogEvent(
+        "warning",
+        ("channel", "count"),
+        "Redis: somebody deleted messages that were not read yet; at least so many.",
+    ),
     "pending_entry_deleted": LogEvent(
         "warning", ("channel", "position"), "Redis: somebody deleted an entry that was not acked yet."
     ),
