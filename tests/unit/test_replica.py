@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from image_moderation import loops, replica
-from image_moderation.brokers.port import Figures
+from image_moderation.brokers.port import Damage, Figures
 from image_moderation.domain.decision import Backlog
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from image_moderation.domain.policy import Policy
@@ -29,6 +29,8 @@ class Parts:
         self.oldest: int | None = None
         self.refused_at = 0
         self.metrics = Metrics(version="1", policy=Policy())
+        self.harm = Damage()
+        self.metrics = Metrics(version="1", block_threshold=5)
         self.health = Health(on_ready=self.metrics.ready)
 
     def call(self, name: str) -> None:
@@ -75,6 +77,9 @@ class Parts:
     async def figures(self) -> Figures:
         self.call("figures")
         return Figures(7, 3, 4.5)
+
+    def damage(self) -> Damage:
+        return self.harm
 
     async def revive(self) -> None:
         self.call("revive")
@@ -190,6 +195,18 @@ async def test_the_broker_sets_its_checks_and_gauges(parts: Parts) -> None:
     await loops.watch_readers(transport, parts.health)
     checks = parts.health.report()["checks"]
     assert (checks["broker"], checks["intake"]) == ("refused", "no group")
+
+
+async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Parts) -> None:
+    parts.harm = Damage(600.0, 2, "image.reported: harmed")
+    for _ in range(2):
+        await loops.watch_broker(cast("Any", parts), parts.metrics, parts.health)
+    checks = parts.health.report()["checks"]
+    assert (checks["broker"], checks["channels"]) == ("ok", "image.reported: harmed")
+    assert (parts.value("channel_ahead_seconds"), parts.value("deleted_unread_total")) == (600.0, 4)
+    parts.harm = Damage()
+    await loops.watch_broker(cast("Any", parts), parts.metrics, parts.health)
+    assert parts.health.ok("channels")
 
 
 async def test_nothing_is_reclaimed_during_an_outage(parts: Parts) -> None:

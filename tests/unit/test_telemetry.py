@@ -39,6 +39,8 @@ DESIGNED = (
     "reports_total",
     "store_call_seconds",
     "dead_letter_flood",
+    "channel_ahead_seconds",
+    "deleted_unread_total",
     "unroutable_total",
     "verdicts_total",
 )
