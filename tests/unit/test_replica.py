@@ -30,7 +30,6 @@ class Parts:
         self.refused_at = 0
         self.metrics = Metrics(version="1", policy=Policy())
         self.harm = Damage()
-        self.metrics = Metrics(version="1", block_threshold=5)
         self.health = Health(on_ready=self.metrics.ready)
 
     def call(self, name: str) -> None:

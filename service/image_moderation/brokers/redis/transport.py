@@ -1,6 +1,7 @@
 """Redis Streams: reports and verdicts arrive through a consumer group, decisions leave on streams."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from image_moderation.brokers.redis.reader import POLL, RedisReader
 from image_moderation.brokers.redis.topology import Group, ahead_of_clock
 from image_moderation.brokers.transport import BaseTransport
 from image_moderation.domain.clock import MOST_CLOCK_SKEW
+from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 from image_moderation.events.models import (
     BLOCKED_CHANNEL,
@@ -25,6 +27,7 @@ from image_moderation.events.models import (
     REVIEW_CHANNEL,
     UNBLOCKED_CHANNEL,
 )
+from image_moderation.redis_connection import is_refused
 
 LANES = 8
 """Of the busy channel: so many that one always has a batch to parse while others wait."""
@@ -45,6 +48,7 @@ class RedisTransport(BaseTransport):
         self.by_channel = {channel: self._reader(channel, options) for channel in INCOMING}
         self._redis: Redis | None = None
         self._groups: list[Group] = []
+        self._refused: dict[str, str] = {}
         self._ahead: dict[str, int] = {}
         self._deleted_from, self._deleted_at = "", -DELETION_MEMORY
         super().__init__(options, list(self.by_channel.values()), errors)
@@ -100,12 +104,24 @@ class RedisTransport(BaseTransport):
                 await reader.work_on(messages)
 
     async def _claim(self, reader: RedisReader) -> list[RawMessage]:
-        with errors():
+        with self._chore("reclaim"):
             return await reader.claim()
+
+    @contextmanager
+    def _chore(self, name: str) -> Iterator[None]:
+        """Keep for `damage` what this user may not do: the loops repeat what fails, and say nothing of it."""
+        try:
+            with errors():
+                yield
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, Exception) and is_refused(error.__cause__):
+                self._refused[name] = str(error)
+            raise
+        self._refused.pop(name, None)
 
     async def tidy(self) -> None:
         """See `port.Transport`: trim the streams, and remove consumers long gone."""
-        with errors():
+        with self._chore("tidy"):
             for group in self._groups:
                 await group.correct_lag()
                 await group.trim()
@@ -128,7 +144,7 @@ class RedisTransport(BaseTransport):
                 log.warning("unread_deleted", channel=channel, count=count)
                 self._deleted_from, self._deleted_at = channel, now
             deleted += count
-        why = ""
+        why = next(iter(self._refused.values()), "")
         channel, ahead = max(self._ahead.items(), key=lambda item: item[1], default=("", 0))
         if ahead > MOST_CLOCK_SKEW:
             why = f"{channel}: its last id lies {ahead // 1000} s in the future, so it may take nothing more"
