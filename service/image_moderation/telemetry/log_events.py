@@ -54,6 +54,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "ready": LogEvent("info", (), "Every check is ok: `/readyz` answers 200."),
     "not_ready": LogEvent("info", (), "A check is not ok: `/readyz` answers 503."),
     "loop_unavailable": LogEvent("debug", ("error",), "A loop met a server that is away; it tries again."),
+    "loop_failing": LogEvent(
+        "warning",
+        ("error",),
+        "A loop has failed three times in a row for this reason, and goes on trying.",
+    ),
     "store_persists_nothing": LogEvent(
         "warning", ("hint",), "The store keeps its data in memory only: a restart of it loses every case."
     ),
