@@ -116,8 +116,8 @@ def test_each_user_can_do_its_work_and_no_more(
         server.publish("moderator", "image.reviewed", event("v", "image.reviewed.v1", verdict="cleared"))
         server.decided("image.unblocked.v1")
         operate("report", "img-43", "--reporter", "user-1")
-        wait_until(lambda: operate("dead-letters", "list", "--json").strip() != "[]", "it is parked", 20)
-        (letter,) = json.loads(operate("dead-letters", "list", "--json"))
+        wait_until(lambda: operate("dead-letters", "list", "--json"), "it is parked", 20)
+        (letter,) = map(json.loads, operate("dead-letters", "list", "--json").splitlines())
         operate("dead-letters", "redrive", letter["id"])
         service.wait_ready()
         assert "ACCESS_REFUSED" not in service.log

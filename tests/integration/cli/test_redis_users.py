@@ -169,12 +169,12 @@ def test_each_user_can_do_its_work_and_no_more(server: Server, tmp_path: Path, c
         for arguments in ("inspect img-42", "blocked", "republish img-42", "report img-43 --reporter user-1"):
             operate(*arguments.split())
         wait_until(lambda: administrator.xlen(DEAD), "the dead letter is there")
-        (letter,) = json.loads(operate("dead-letters", "list", "--json"))
+        (letter,) = map(json.loads, operate("dead-letters", "list", "--json").splitlines())
         operate("dead-letters", "show", letter["id"])
         operate("dead-letters", "redrive", letter["id"])
         wait_until(lambda: administrator.xlen(DEAD), "it is a dead letter again")
         operate("dead-letters", "purge", "--all", "--yes")
-        operate("forget", "--image", "img-42")
+        operate("forget", "img-42", "--yes")
         service.wait_ready()
         assert "no permissions" not in service.log
     for command in RUNBOOK:
