@@ -91,7 +91,7 @@ def _named(command: Command, error: Exception) -> Exception:
     if script is None or not is_refused(error):
         return error
     needed = sorted(set(re.findall(r'redis\.p?call\("([A-Z]+)"', script.text)))
-    return NoPermissionError(f"{error} (the script {script.name} runs {', '.join(needed)})")
+    return NoPermissionError(f"the script {script.name} runs {', '.join(needed)}: {error}")
 
 
 async def _pipeline(redis: Client, commands: Sequence[Command]) -> list[Any]:
