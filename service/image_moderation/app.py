@@ -49,10 +49,10 @@ def build(settings: Settings) -> Replica:
     running = [
         Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
         Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
-        Loop(1.0, partial(loops.watch_readers, transport, health)),
+        Loop(1.0, partial(loops.watch_readers, transport, intake, health)),
         Loop(1.0, partial(loops.sweep, outbox, health)),
         Loop(2.0, partial(loops.reclaim, transport, health)),
-        Loop(5.0, transport.tidy),
+        Loop(5.0, partial(loops.tidy, transport, health)),
     ]
     if settings.review_grace is not None:
         running.append(Loop(1.0, partial(loops.tick, store, intake, health)))

@@ -39,6 +39,8 @@ DESIGNED = (
     "reports_total",
     "store_call_seconds",
     "dead_letter_flood",
+    "channel_ahead_seconds",
+    "deleted_unread_total",
     "unroutable_total",
     "verdicts_total",
 )
@@ -196,9 +198,9 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
     health = Health(on_ready=changes.append)
     assert health.report() == {
         "status": "unavailable",
-        "checks": dict.fromkeys(("broker", "store", "intake", "outbox"), "starting"),
+        "checks": dict.fromkeys(("broker", "store", "channels", "intake", "outbox"), "starting"),
     }
-    for name in ("broker", "store", "intake", "outbox"):
+    for name in ("broker", "store", "channels", "intake", "outbox"):
         health.set(name, True)
     assert health.ready
     assert health.report()["status"] == "ok"

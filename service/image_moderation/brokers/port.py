@@ -77,6 +77,17 @@ class Figures(NamedTuple):
         return cls(sum(lags), sum(pending), max(ages))
 
 
+class Damage(NamedTuple):
+    """Harm that somebody else has done to the channels, as far as the broker shows it."""
+
+    ahead: float = 0.0
+    """By how many seconds the newest position of a channel lies in the future of the broker's clock."""
+    deleted: int = 0
+    """Messages deleted before the group had read them, since the question before; at least so many."""
+    why: str = ""
+    """One line for an operator, while there is something to do."""
+
+
 class Transport(Protocol):
     """Reads reports and verdicts in batches, and publishes. Also `intake.ports.Source` and
     `outbox.ports.Publisher`.
@@ -135,6 +146,9 @@ class Transport(Protocol):
         Raises:
             BrokerUnavailable: unknown now.
         """
+
+    def damage(self) -> Damage:
+        """Return the harm that the latest `figures` met; each deleted message is told once."""
 
     async def stop(self, drain_timeout: float) -> None:
         """Stop reading, let batches in hand finish for `drain_timeout` seconds, and close.

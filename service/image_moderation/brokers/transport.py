@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from image_moderation.brokers.calls import Errors, chunks
-from image_moderation.brokers.port import Figures, Options
+from image_moderation.brokers.port import Damage, Figures, Options
 from image_moderation.brokers.reader import Handler, Reader
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.errors import BrokerUnavailable
@@ -67,6 +67,10 @@ class BaseTransport(ABC):
     @abstractmethod
     async def figures(self) -> Figures:
         """See `port.Transport`."""
+
+    def damage(self) -> Damage:
+        """See `port.Transport`. Most brokers let nobody do harm who may only publish."""
+        return Damage()
 
     async def leave(self) -> None:
         """Take this process out of the group, once nothing is in hand."""

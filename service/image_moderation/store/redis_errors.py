@@ -7,6 +7,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from image_moderation.domain.errors import StoreUnavailable
 from image_moderation.domain.outage import explain
+from image_moderation.redis_connection import needed_grants
 
 
 @asynccontextmanager
@@ -16,4 +17,4 @@ async def errors() -> AsyncIterator[None]:
         yield
     except (RedisError, OSError, RedisClusterException) as error:
         # RedisClusterException: no node of a Cluster answers. It is not a RedisError.
-        raise StoreUnavailable(explain(error)) from error
+        raise StoreUnavailable(f"{explain(error)}{needed_grants(error)}") from error

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import structlog
 
-CHECKS = ("broker", "store", "intake", "outbox")
+CHECKS = ("broker", "store", "channels", "intake", "outbox")
 OK = "ok"
 STARTING = "starting"
 DRAINING = "draining"

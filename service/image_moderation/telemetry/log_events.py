@@ -54,8 +54,18 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "ready": LogEvent("info", (), "Every check is ok: `/readyz` answers 200."),
     "not_ready": LogEvent("info", (), "A check is not ok: `/readyz` answers 503."),
     "loop_unavailable": LogEvent("debug", ("error",), "A loop met a server that is away; it tries again."),
+    "loop_failing": LogEvent(
+        "warning",
+        ("error",),
+        "A loop has failed three times in a row for this reason, and goes on trying.",
+    ),
     "store_persists_nothing": LogEvent(
         "warning", ("hint",), "The store keeps its data in memory only: a restart of it loses every case."
+    ),
+    "store_not_checked": LogEvent(
+        "warning",
+        ("command", "hint"),
+        "The store's user may not run this command, which only a check needs: the check is left out.",
     ),
     # Intake and outbox
     "waiting": LogEvent(
@@ -106,6 +116,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     "consumer_created": LogEvent("info", ("channel", "consumer"), "NATS: the durable consumer was missing."),
     "consumers_removed": LogEvent(
         "info", ("channel", "count"), "Redis: consumers of dead replicas, which own nothing, are removed."
+    ),
+    "unread_deleted": LogEvent(
+        "warning",
+        ("channel", "count"),
+        "Redis: somebody deleted messages that were not read yet; at least so many.",
     ),
     "pending_entry_deleted": LogEvent(
         "warning", ("channel", "position"), "Redis: somebody deleted an entry that was not acked yet."

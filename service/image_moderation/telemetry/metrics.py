@@ -123,6 +123,14 @@ class Metrics:
             "intake_oldest_pending_age_seconds",
             "Age of the oldest message delivered and not yet acked; 0 for none.",
         )
+        self._ahead = self._gauge(
+            "channel_ahead_seconds",
+            "By how much the newest position of a channel lies in the future of the broker's clock.",
+        )
+        self._deleted_unread = self._counter(
+            "deleted_unread",
+            "Messages that somebody deleted before this group had read them; at least so many.",
+        )
         self._ready = self._gauge("ready", "1 while every check of /readyz is ok.")
         self._flooded = self._gauge(
             "dead_letter_flood", "1 while more than half of the last 1,000 messages were dead letters."
@@ -185,6 +193,11 @@ class Metrics:
         self._lag.set(float("nan") if lag is None else lag)
         self._pending.set(pending)
         self._pending_age.set(oldest_pending_age)
+
+    def damage(self, ahead: float, deleted: int) -> None:
+        """Set by how many seconds a channel is ahead of its broker's clock; count messages deleted unread."""
+        self._ahead.set(ahead)
+        self._deleted_unread.inc(deleted)
 
     def review_age(self, seconds: float) -> None:
         """Set the seconds that the oldest request for a review has waited for a verdict (0 for none)."""

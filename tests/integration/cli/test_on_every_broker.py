@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def cli(call: Call, broker: Harness, redis_server: EmbeddedRedis) -> Call:
-    return partial(call, broker_url=broker.url, store_url=f"{redis_server.tcp_url}/1")
+    return partial(call, broker_url=broker.commands_url, store_url=f"{redis_server.tcp_url}/1")
 
 
 def done(result: Result) -> Result:
@@ -31,7 +31,12 @@ def test_the_commands(broker: Harness, cli: Call, redis_server: EmbeddedRedis, t
     with service:
         command = [sys.executable, "-m", "image_moderation", "watch", "--json"]
         watch = subprocess.Popen(
-            command, cwd=ROOT, env=service.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env=service.env | {"MODERATION_BROKER_URL": broker.commands_url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert watch.stdout is not None
         assert watch.stderr is not None

@@ -66,14 +66,14 @@ class RabbitmqHarness:
 
     def __init__(self, place: Path) -> None:
         self._program = _find("rabbitmq-server") or missing("rabbitmq-server")
-        self._tool = _find("rabbitmqctl") or missing("rabbitmq-server")
+        self.tool = _find("rabbitmqctl") or missing("rabbitmq-server")
         self._place = place
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: dict[str, list[Found]] = {}
         epmd = free_port()
         # A node name of its own, and its own port mapper on loopback, which is ended with it.
-        self._env = os.environ | {
+        self.env = os.environ | {
             "HOME": str(place),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(epmd),
@@ -95,6 +95,10 @@ class RabbitmqHarness:
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self._port}/"
+
+    @property
+    def commands_url(self) -> str:
+        return self.url
 
     def fresh(self) -> None:
         if self._process is None:
@@ -131,7 +135,7 @@ class RabbitmqHarness:
     def restart(self) -> None:
         with (self._place / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program], env=self._env, stdout=log, stderr=log, start_new_session=True
+                [self._program], env=self.env, stdout=log, stderr=log, start_new_session=True
             )
 
         async def answers(channel: AbstractChannel) -> bool:
@@ -219,8 +223,8 @@ class RabbitmqHarness:
 
     def _ctl(self, *command: str) -> str:
         return subprocess.run(
-            [self._tool, "--quiet", "-n", self._env["RABBITMQ_NODENAME"], *command],
-            env=self._env,
+            [self.tool, "--quiet", "-n", self.env["RABBITMQ_NODENAME"], *command],
+            env=self.env,
             capture_output=True,
             text=True,
             check=True,
@@ -252,6 +256,4 @@ class RabbitmqHarness:
         program = shutil.which("epmd")
         if program is None:
             return None
-        return subprocess.Popen(
-            [program], env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        return subprocess.Popen([program], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -9,11 +9,14 @@ from redis.exceptions import RedisError
 
 from image_moderation.brokers.calls import Errors, unavailable_on
 from image_moderation.brokers.port import Options
-from image_moderation.redis_connection import SOCKET_TIMEOUT, connection_class
+from image_moderation.domain.outage import explain
+from image_moderation.redis_connection import SOCKET_TIMEOUT, connection_class, needed_grants
 from image_moderation.urls import parse
 from image_moderation.urls.redis_arguments import to_one_server
 
-errors: Errors = partial(unavailable_on, RedisError, OSError)
+errors: Errors = partial(
+    unavailable_on, RedisError, OSError, explain=lambda error: explain(error) + needed_grants(error)
+)
 """Raises what the server, or the way to it, answers instead of a result as BrokerUnavailable."""
 
 
