@@ -5,9 +5,9 @@ from importlib.resources import files
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
 
 from image_moderation.brokers.redis.messages import BODY_FIELD
+from image_moderation.brokers.redis.topology import bytes_held
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
@@ -70,12 +70,9 @@ class RedisPublisher:
             log.warning("dead_letters_dropped", count=dropped)
 
     async def _held(self) -> int:
-        """Return the bytes that the dead letters take, 0 where the server doesn't tell."""
-        try:
-            # SAMPLES 0: an estimate from the oldest, which may be small, would be far off.
-            return await self._redis.memory_usage(DEAD_LETTER_CHANNEL, samples=0) or 0
-        except NoPermissionError:
+        held = await bytes_held(self._redis, DEAD_LETTER_CHANNEL)
+        if held is None:
             if not self._untold:
                 log.warning("dead_letters_unbounded", hint="the Redis user needs the command MEMORY USAGE")
             self._untold = True
-            return 0
+        return held or 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from image_moderation.brokers.port import Figures
 
@@ -20,6 +20,15 @@ _LOOK = files(__package__).joinpath("scripts", "look.lua").read_text()
 _REMOVE_CONSUMERS = files(__package__).joinpath("scripts", "remove_consumers.lua").read_text()
 
 log = structlog.get_logger(__name__)
+
+
+async def bytes_held(redis: Redis, stream: str) -> int | None:
+    """Return the bytes that a stream takes of the server's memory; None if this user may not ask."""
+    try:
+        # SAMPLES 0: an estimate from the oldest, which may be small, would be far off.
+        return await redis.memory_usage(stream, samples=0) or 0
+    except NoPermissionError:
+        return None
 
 
 class Group:
