@@ -49,8 +49,9 @@ BROKER ?= redis
 demo: setup ## a realistic sample through the real service, checked against a count of its own (BROKER=nats, …)
 	$(BIN)/python -m tests.benchmarks.demo --broker $(BROKER) $(ARGS)
 
-run: setup ## the service with a private Redis or Valkey of its own
-	$(BIN)/image-moderation serve --embedded $(ARGS)
+BROKER_PORT ?= 6380
+run: setup ## the service with a private Valkey or Redis of its own, on 127.0.0.1:6380 (BROKER_PORT=…)
+	$(BIN)/image-moderation serve --embedded --broker-port $(BROKER_PORT) $(ARGS)
 
 check: static test-unit ## before each commit: style, types, imports and the unit tests, in half a minute
 
@@ -114,8 +115,9 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 		|| { echo "a lock names a host, an option or a path" >&2; exit 1; }
 
 # Debian packages of the real servers that tests start by themselves, each on its own port or socket, and of the
-# programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd.
-SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd
+# programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd. openssl makes the
+# certificates of tests.
+SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd openssl
 servers: ## install the servers the tests use (Debian, as root)
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
 	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \

@@ -282,12 +282,13 @@ def _process() -> Row:
             span=6,
         ),
         graph(
-            "Version and threshold",
-            "Replicas by version and by configured block threshold. Good: one line of each; two only while "
-            "you roll out a new version or threshold.",
+            "Version, threshold and policy",
+            "Replicas by version, by configured block threshold and by the hash of all rules together, "
+            "a decision's `policy`. Good: one line of each; two only during a roll-out.",
             {
                 "{{version}}": f"count by (version) ({series('build_info')})",
                 "threshold {{threshold}}": f'count_values("threshold", {series("block_threshold")})',
+                "policy {{hash}}": f"count by (hash) ({series('policy_info')})",
             },
             units.NoUnit,
             span=6,

@@ -20,8 +20,10 @@ import typer
 import uvicorn
 
 from examples.gallery.app import build
+from examples.gallery.connections import CONNECTIONS, Connection
 from examples.gallery.service_process import NotStarted, service
 from examples.gallery.site import Settings
+from examples.gallery.standing import Rules
 from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 
 BLOCK, REVIEW = 5, 3
@@ -37,6 +39,10 @@ def main(
     group_by_network: Annotated[
         bool, typer.Option("--group-by-network", help="Count all visitors from one address as one person.")
     ] = False,
+    grace: Annotated[
+        int,
+        typer.Option(min=0, max=10_000, help="Minutes that a block waits for the moderator."),
+    ] = 0,
 ) -> None:
     """Start a private server, the service and the gallery, and print the gallery's address."""
     _interrupt_on_sigterm()
@@ -45,7 +51,7 @@ def main(
     try:
         # Bind first, so that a port in use is reported before anything starts.
         with _listening(port) as listener, _place(data_dir) as place:
-            _run(listener, place, key)
+            _run(listener, place, key, grace)
         code = 0
     except KeyboardInterrupt:
         code = 0  # the usual way to stop it
@@ -55,25 +61,24 @@ def main(
     raise typer.Exit(code)
 
 
-def _run(listener: socket.socket, place: Path, network_key: bytes | None) -> None:
+def _run(listener: socket.socket, place: Path, network_key: bytes | None, grace: int) -> None:
     variables = {
         "MODERATION_BLOCK_THRESHOLD": str(BLOCK),
         "MODERATION_REVIEW_THRESHOLD": str(REVIEW),
         "MODERATION_REPORT_WINDOW": f"{DAYS}d",
         "MODERATION_IMMUNITY": f"{DAYS}d",
+        "MODERATION_REVIEW_GRACE": f"{grace}m" if grace else "off",
     }
     with (
         EmbeddedRedis(place / "data") as server,
         service({"MODERATION_BROKER_URL": server.url, **variables}, place / "service.log"),
     ):
-        settings = Settings(
-            server.url,
-            window=timedelta(days=DAYS),
-            immunity=timedelta(days=DAYS),
-            network_key=network_key,
-        )
+        rules = Rules(timedelta(days=DAYS), timedelta(days=DAYS), timedelta(minutes=grace) if grace else None)
+        settings = Settings(server.url, rules, network_key)
         config = uvicorn.Config(
             build(settings),
+            http=Connection,
+            limit_concurrency=CONNECTIONS,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=3,

@@ -1,8 +1,7 @@
 """Builds the site: `build(settings)` returns the ASGI application. It connects when it starts."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -30,11 +29,9 @@ def build(settings: Settings) -> Starlette:
             follower = Follower(client, site.learn)
             await follower.catch_up()
             app.state.site = site
-            following = asyncio.create_task(follower.follow())
+            follower.follow()
             yield
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            await follower.stop()
             await site.close()
 
     return Starlette(

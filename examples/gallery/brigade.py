@@ -4,12 +4,13 @@ The explanation uses only the decisions of the contract, and without a decision,
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from examples.gallery.broker import NotSent, send_reports
-from examples.gallery.events import Decision, Verdict, report_event
+from examples.gallery.events import Decision, Event, report_event
 from examples.gallery.journal import Accounts, Entry, Journal, Said
 from examples.gallery.moderation import publish
 from examples.gallery.pictures import Picture
@@ -28,10 +29,25 @@ class Attack:
     device: str
     """The device that all of a visitor's fake accounts share, if `accounts.shared`."""
 
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Return the fields of the form that make the same attack."""
+        return {
+            "picture": self.picture.id,
+            "accounts": str(self.accounts.number),
+            "origin": "shared" if self.accounts.shared else "own",
+            "pace": "slow" if self.accounts.slow else "fast",
+        }
+
+    def first_at(self, now: datetime, apart: timedelta) -> datetime:
+        """Return the time of the first report, in whole milliseconds as in its event."""
+        first = now - apart * (self.accounts.number - 1) if self.accounts.slow else now
+        return first.replace(microsecond=first.microsecond // 1000 * 1000)
+
 
 def step(site: Site) -> timedelta:
     """Return the time between two reports of a slow attack."""
-    return site.settings.window / STEPS_A_WINDOW
+    return site.settings.rules.window / STEPS_A_WINDOW
 
 
 def new_attack(picture: Picture, secret: str, *, number: int, shared: bool, slow: bool) -> Attack:
@@ -63,19 +79,22 @@ async def run(site: Site, journal: Journal, attack: Attack) -> None:
             try:
                 await send_reports(site.client, reports(attack, now, apart))
             except NotSent:
-                journal.add(Entry(now, "error", Said("log_not_sent")))
+                journal.add(Entry(now, "error", Said("log_not_sent", {"picture": attack.picture.id})))
                 return
+            journal.last_attack = attack.fields
             journal.add(_sent(attack, now, apart))
             while decision := await _next_decision(news, attack.picture.id, site.settings.decision_timeout):
-                journal.add(told(decision, attack.picture, site, slow=attack.accounts.slow))
+                journal.add(told(decision, attack.picture, site, Sent(attack, attack.first_at(now, apart))))
                 if decision.kind == "blocked":
                     return
         what = Said("log_silent", {"picture": attack.picture.id})
         if known.blocked:
-            what = Said("log_silent_blocked")
+            what = Said("log_silent_blocked", {"picture": attack.picture.id})
             journal.add(Entry(site.now(), "silent", what))
             return
-        journal.add(Entry(site.now(), "silent", what, why_silent(attack.accounts, known, site)))
+        withheld = site.standing(attack.picture, "").state == "withheld"
+        why = why_silent(attack.accounts, known, site, withheld=withheld)
+        journal.add(Entry(site.now(), "silent", what, why))
 
 
 async def clear(site: Site, journal: Journal, picture: Picture) -> None:
@@ -86,9 +105,11 @@ async def clear(site: Site, journal: Journal, picture: Picture) -> None:
             try:
                 await publish(site, picture.id, cleared=True)
             except NotSent:
-                journal.add(Entry(site.now(), "error", Said("log_verdict_not_sent")))
+                journal.add(Entry(site.now(), "error", Said("log_verdict_not_sent", {"picture": picture.id})))
                 return
-            why = () if was_blocked else (Said("log_cleared_open", {"immunity": site.settings.immunity}),)
+            why = (
+                () if was_blocked else (Said("log_cleared_open", {"immunity": site.settings.rules.immunity}),)
+            )
             journal.add(Entry(site.now(), "verdict", Said("log_verdict", {"picture": picture.id}), why))
             while was_blocked:
                 decision = await _next_decision(news, picture.id, site.settings.decision_timeout)
@@ -99,9 +120,7 @@ async def clear(site: Site, journal: Journal, picture: Picture) -> None:
                 was_blocked = decision.kind != "unblocked"
 
 
-async def _next_decision(
-    news: "asyncio.Queue[Decision | Verdict]", picture_id: str, limit: timedelta
-) -> Decision | None:
+async def _next_decision(news: "asyncio.Queue[Event]", picture_id: str, limit: timedelta) -> Decision | None:
     """Return the next decision about the picture, or None if there is none within `limit`."""
     try:
         async with asyncio.timeout(limit.total_seconds()):
@@ -123,56 +142,85 @@ class Known:
 
     @classmethod
     def of(cls, site: Site, picture_id: str) -> "Known":
-        verdict = site.exhibition.verdict(picture_id)
         blocked = site.exhibition.blocked(picture_id) is not None
-        return cls(blocked, verdict.at if verdict and verdict.cleared else None)
+        return cls(blocked, site.exhibition.cleared_at(picture_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An attack that was sent; `first` is the time of its first report."""
+
+    attack: Attack
+    first: datetime
 
 
 def _sent(attack: Attack, now: datetime, apart: timedelta) -> Entry:
     accounts = attack.accounts
     pace = Said("log_sent_fast")
     if accounts.slow:
-        first = now - apart * (accounts.number - 1)
-        pace = Said("log_sent_slow", {"step": apart, "first": first})
+        pace = Said("log_sent_slow", {"step": apart, "first": attack.first_at(now, apart)})
     origin = Said("log_sent_shared" if accounts.shared else "log_sent_own")
-    return Entry(now, "attack", Said("log_sent", {"n": accounts.number}), (origin, pace), accounts)
+    return Entry(
+        now,
+        "attack",
+        Said("log_sent", {"n": accounts.number, "picture": attack.picture.id}),
+        (origin, pace),
+        accounts,
+    )
 
 
-def told(decision: Decision, picture: Picture, site: Site, *, slow: bool = False) -> Entry:
-    """Describe a decision in words, from the fields that it has."""
+def told(decision: Decision, picture: Picture, site: Site, sent: Sent | None = None) -> Entry:
+    """Describe a decision in words, from the fields that it has. `sent` is the attack that led to it."""
     counts = {}
     if decision.distinct_reporters is not None and decision.threshold is not None:
         counts = {"n": decision.distinct_reporters, "threshold": decision.threshold}
     why: list[Said] = []
     if decision.kind == "unblocked":
-        why.append(Said("log_unblocked_why", {"immunity": site.settings.immunity}))
+        why.append(Said("log_unblocked_why", {"immunity": site.settings.rules.immunity}))
     elif decision.kind == "review":
         why += [Said("log_review_why", counts)] if counts else []
     elif not decision.automated:
         why.append(Said("log_blocked_moderator"))
     else:
         why.append(Said("log_blocked_why", counts) if counts else Said("log_blocked_plain"))
-        if slow and decision.first_reported_at and decision.last_reported_at:
-            span = {"first": decision.first_reported_at, "last": decision.last_reported_at}
-            why.append(Said("log_blocked_slow", span))
+    if sent is not None and decision.automated:
+        why += _whose(decision, sent)
     what = Said(f"log_{decision.kind}", {"picture": picture.id, "revision": decision.revision})
     return Entry(decision.at, decision.kind, what, tuple(why))
 
 
-def why_silent(accounts: Accounts, known: Known, site: Site) -> tuple[Said, ...]:
+def _whose(decision: Decision, sent: Sent) -> list[Said]:
+    """Say which reports counted: earlier ones, too, or only some of the attack's."""
+    accounts, counted = sent.attack.accounts, decision.distinct_reporters
+    first, last = decision.first_reported_at, decision.last_reported_at
+    said: list[Said] = []
+    if first is not None and first < sent.first:
+        of_attack = 1 if accounts.shared else accounts.number
+        earlier = max(1, (counted or 0) - of_attack)
+        said.append(Said("log_earlier", {"n": earlier, "at": first}))
+    elif counted is not None and decision.kind == "blocked" and accounts.number > counted:
+        said.append(Said("log_blocked_rest"))
+    if accounts.slow and decision.kind == "blocked" and first and last:
+        said.append(Said("log_blocked_slow", {"first": first, "last": last}))
+    return said
+
+
+def why_silent(accounts: Accounts, known: Known, site: Site, *, withheld: bool = False) -> tuple[Said, ...]:
     """Say why no block came: the first reason that applies is enough, as for the service."""
-    immunity, now = site.settings.immunity, site.now()
+    immunity, now = site.settings.rules.immunity, site.now()
     threshold = site.exhibition.threshold()
     if known.cleared_at is not None and now < known.cleared_at + immunity:
         return (Said("log_silent_cleared", {"at": known.cleared_at, "immunity": immunity}),)
     if accounts.shared:
         return (Said("log_silent_shared"),)
+    if withheld:
+        return (Said("log_silent_withheld"),)
     if threshold is None and accounts.number < MOST_ACCOUNTS and not accounts.slow:
         return (Said("log_silent_few", {"n": accounts.number}), _unknown(site))
     if threshold is not None and accounts.number < threshold:
         return (Said("log_silent_few_of", {"n": accounts.number, "threshold": threshold}),)
     if accounts.slow:
-        return (Said("log_silent_slow", {"window": site.settings.window}),)
+        return (Said("log_silent_slow", {"window": site.settings.rules.window}),)
     return (_unknown(site),)
 
 

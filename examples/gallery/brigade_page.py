@@ -1,6 +1,6 @@
 """The brigade page: its form and its log, both updated live.
 
-Imports starlette, sse-starlette and the site's modules.
+Imports markupsafe, starlette, sse-starlette and the site's modules.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from sse_starlette import JSONServerSentEvent, ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from examples.gallery import brigade
-from examples.gallery.events import Decision, Verdict
+from examples.gallery.events import Event, Report
 from examples.gallery.guard import form
 from examples.gallery.journal import Entry, Journal, Said
 from examples.gallery.pictures import PICTURES
@@ -23,8 +24,9 @@ from examples.gallery.reader import picture_of
 from examples.gallery.site import Site, site_of, wants_json
 from examples.gallery.streams import stream
 from examples.gallery.texts import Texts
-from examples.gallery.visitors import remember, visitor
+from examples.gallery.visitors import remember, reporter_id, visitor
 
+_DIGITS = 18  # int() raises ValueError for thousands of them
 _FIRST = {"picture": next(iter(PICTURES)), "accounts": "12", "origin": "own", "pace": "fast"}
 
 
@@ -45,9 +47,12 @@ def _page(request: Request, *, status: int = 200, error: str = "") -> Response:
         chosen=chosen,
         most=brigade.MOST_ACCOUNTS,
         last=journal.last,
+        here="/brigade",
+        keeps="brigade",
+        again=journal.last_attack,
         entries=[in_words(entry, t) for _, entry in reversed(journal.entries())],
         step=t.span(brigade.step(site)),
-        window=t.span(site.settings.window),
+        window=t.span(site.settings.rules.window),
     )
 
 
@@ -103,35 +108,40 @@ async def _answer(
 async def events(request: Request) -> Response:
     """Stream the visitor's log from the entry that the page shows last, and the pictures' states."""
     seen = request.headers.get("last-event-id") or request.query_params.get("seen", "0")
-    if not seen.isascii() or not seen.isdecimal():
+    if not seen.isascii() or not seen.isdecimal() or len(seen) > _DIGITS:
         raise HTTPException(400)
     site = site_of(request)
-    journal, t = site.journal(visitor(request)), site.texts_for(request)
-    answer = stream(_events(site, journal, t, int(seen)))
+    journal, t, me = site.journal(visitor(request)), site.texts_for(request), reporter_id(visitor(request))
+    answer = stream(_events(site, journal, t, me, int(seen)))
     remember(request, answer)
     return answer
 
 
-async def _events(site: Site, journal: Journal, t: Texts, seen: int) -> AsyncIterator[ServerSentEvent]:
-    queue: asyncio.Queue[Decision | Verdict | tuple[int, Entry]] = asyncio.Queue()
+async def _events(
+    site: Site, journal: Journal, t: Texts, me: str, seen: int
+) -> AsyncIterator[ServerSentEvent]:
+    queue: asyncio.Queue[Event | tuple[int, Entry]] = asyncio.Queue()
     # One stream for both: browsers open at most six connections to a site, for all its open pages together.
     with site.news.listen(queue.put_nowait), journal.news.listen(queue.put_nowait):
         for picture in PICTURES.values():
-            yield JSONServerSentEvent(site.card(picture, t), event="card")
+            yield JSONServerSentEvent(site.card(picture, t, me), event="card")
         # The numbers begin at 1 again when a journal was dropped or the process was restarted.
         for numbered in journal.entries(seen if seen <= journal.last else 0):
-            yield _entry(site, t, *numbered)
+            yield _entry(site, journal, t, *numbered)
         while True:
             item = await queue.get()
             if isinstance(item, tuple):
-                yield _entry(site, t, *item)
-            else:
-                yield JSONServerSentEvent(site.card(PICTURES[item.image_id], t), event="card")
+                yield _entry(site, journal, t, *item)
+            elif not isinstance(item, Report):
+                yield JSONServerSentEvent(site.card(PICTURES[item.image_id], t, me), event="card")
 
 
-def _entry(site: Site, t: Texts, number: int, entry: Entry) -> ServerSentEvent:
-    html = site.render("entry.html", t, entry=in_words(entry, t))
-    return JSONServerSentEvent({"html": html}, event="entry", id=str(number))
+def _entry(site: Site, journal: Journal, t: Texts, number: int, entry: Entry) -> ServerSentEvent:
+    data = {
+        "html": site.render("entry.html", t, entry=in_words(entry, t)),
+        "again": site.render("again.html", t, again=journal.last_attack),
+    }
+    return JSONServerSentEvent(data, event="entry", id=str(number))
 
 
 def in_words(entry: Entry, t: Texts) -> Mapping[str, object]:
@@ -145,7 +155,7 @@ def in_words(entry: Entry, t: Texts) -> Mapping[str, object]:
     }
 
 
-def _say(said: Said, t: Texts) -> str:
+def _say(said: Said, t: Texts) -> Markup:
     values: dict[str, object] = {}
     for name, value in said.values.items():
         if name == "picture":
@@ -156,7 +166,7 @@ def _say(said: Said, t: Texts) -> str:
             values[name] = t.day(value) if name in ("first", "last") else t.moment(value)
         else:
             values[name] = value
-    return t(said.key, **values)
+    return t.html(said.key, **values)
 
 
 ROUTES = [

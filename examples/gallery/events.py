@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 REPORTED, REVIEWED = "image.reported", "image.reviewed"
+_REPORT, _RETRACTION, _REVIEW = "image.reported.v1", "image.report-retracted.v1", "image.reviewed.v1"
 DECISIONS = ("image.blocked", "image.unblocked", "image.review-requested")
 FIELD = "__data__"
 """The field of a stream entry that has the event."""
@@ -27,7 +28,7 @@ _DECIDED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision of the service. A republished block lacks the counts and times, as the contract says."""
+    """A decision of the service. A republished block of an older service lacks the counts and times."""
 
     kind: Literal["blocked", "unblocked", "review"]
     image_id: str
@@ -40,10 +41,18 @@ class Decision:
     reasons: Mapping[str, int] = field(default_factory=dict)
     first_reported_at: datetime | None = None
     last_reported_at: datetime | None = None
+    policy: str = ""
+    """Short hash of the rules that were in force."""
+    event_id: str = ""
 
     @property
     def at(self) -> datetime:
         return datetime.fromisoformat(self.decided_at)
+
+    @property
+    def accounts(self) -> int | None:
+        """Return how many accounts reported: more than `distinct_reporters` if a group counts once."""
+        return sum(self.reasons.values()) if self.reasons else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,20 @@ class Verdict:
     image_id: str
     cleared: bool
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A visitor's report, or its retraction."""
+
+    image_id: str
+    reporter_id: str
+    at: datetime
+    reason: str = ""
+    retracted: bool = False
+
+
+Event = Decision | Verdict | Report
 
 
 def report_event(
@@ -67,12 +90,16 @@ def report_event(
     data = {"image_id": image_id, "reporter_id": reporter_id, "reason": reason}
     if reporter_group is not None:
         data["reporter_group"] = reporter_group
-    return _event("image.reported.v1", event_id, at, data)
+    return _event(_REPORT, event_id, at, data)
+
+
+def retraction_event(*, event_id: str, image_id: str, reporter_id: str, at: datetime) -> bytes:
+    return _event(_RETRACTION, event_id, at, {"image_id": image_id, "reporter_id": reporter_id})
 
 
 def verdict_event(*, event_id: str, image_id: str, cleared: bool, at: datetime) -> bytes:
     data = {"image_id": image_id, "verdict": "cleared" if cleared else "upheld"}
-    return _event("image.reviewed.v1", event_id, at, data)
+    return _event(_REVIEW, event_id, at, data)
 
 
 def _event(event_type: str, event_id: str, at: datetime, data: Mapping[str, str]) -> bytes:
@@ -93,33 +120,42 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse(body: bytes, arrived: datetime) -> Decision | Verdict | None:
+def parse(body: bytes, arrived: datetime) -> Event | None:
     """Return the event, or None for an unknown one, which consumers must ignore by the contract.
 
-    `arrived` is the time of a verdict without `time`.
+    `arrived` is the time of a verdict or a report without `time`.
     """
     try:
         event = json.loads(body)
-        data = event["data"]
-        if event["type"] == "image.reviewed.v1":
-            return _verdict(event, data, arrived)
-        return _decision(event["type"], data)
+        if event["type"] in (_REPORT, _RETRACTION, _REVIEW):
+            return _incoming(event, event["data"], arrived)
+        return _decision(event, event["data"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _verdict(event: Mapping[str, Any], data: Mapping[str, Any], arrived: datetime) -> Verdict | None:
-    if data["verdict"] not in ("upheld", "cleared") or not isinstance(data["image_id"], str):
-        return None
+def _incoming(
+    event: Mapping[str, Any], data: Mapping[str, Any], arrived: datetime
+) -> Verdict | Report | None:
+    """Return a verdict or a report: what the service gets, too."""
     time = datetime.fromisoformat(event["time"]) if event.get("time") else arrived
-    if time.tzinfo is None:
+    if time.tzinfo is None or not isinstance(data["image_id"], str):
         return None
-    # As in the service: the time of an event is at most its arrival.
-    return Verdict(data["image_id"], data["verdict"] == "cleared", min(time, arrived))
+    at = min(time, arrived)  # as in the service: the time of an event is at most its arrival
+    if event["type"] == _REVIEW:
+        known = data["verdict"] in ("upheld", "cleared")
+        return Verdict(data["image_id"], data["verdict"] == "cleared", at) if known else None
+    return Report(
+        data["image_id"],
+        str(data["reporter_id"]),
+        at,
+        reason=str(data.get("reason", "")),
+        retracted=event["type"] == _RETRACTION,
+    )
 
 
-def _decision(event_type: str, data: Mapping[str, Any]) -> Decision | None:
-    kind = _KINDS.get(event_type)
+def _decision(event: Mapping[str, Any], data: Mapping[str, Any]) -> Decision | None:
+    kind = _KINDS.get(event["type"])
     datetime.fromisoformat(data["decided_at"])  # the pattern doesn't exclude a 13th month
     image_id, decided_at = data["image_id"], data["decided_at"]
     if kind is None or not isinstance(image_id, str) or not _DECIDED_AT.fullmatch(decided_at):
@@ -136,6 +172,8 @@ def _decision(event_type: str, data: Mapping[str, Any]) -> Decision | None:
         reasons={str(name): int(number) for name, number in (data.get("reasons") or {}).items()},
         first_reported_at=_time(data.get("first_reported_at")),
         last_reported_at=_time(data.get("last_reported_at")),
+        policy=str(data.get("policy", "")),
+        event_id=str(event.get("id", "")),
     )
 
 

@@ -5,6 +5,7 @@ Implements the consumer rule of `contracts/README.md` and nothing else. Imports 
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from examples.gallery.events import Decision, Verdict
 
@@ -15,6 +16,8 @@ class _Case:
 
     state: Decision | None = None
     """The newest block or unblock."""
+    block: Decision | None = None
+    """The newest block, in force or not."""
     request: Decision | None = None
     verdict: Verdict | None = None
 
@@ -40,6 +43,8 @@ class Exhibition:
             case.request = event
         else:
             case.state = event
+        if event.kind == "blocked":
+            case.block = event
         return True
 
     def _apply_verdict(self, case: _Case, verdict: Verdict) -> bool:
@@ -60,6 +65,38 @@ class Exhibition:
     def verdict(self, picture_id: str) -> Verdict | None:
         return self._cases[picture_id].verdict
 
+    def cleared_at(self, picture_id: str) -> datetime | None:
+        """Return when a moderator cleared the picture, None if that isn't the newest verdict.
+
+        The verdict of another program may be trimmed already, but the unblock tells of it.
+        """
+        case = self._cases[picture_id]
+        times = [case.verdict.at] if case.verdict and case.verdict.cleared else []
+        state = case.state
+        by_moderator = state and state.kind == "unblocked" and state.trigger == "moderator"
+        upheld_since = state and case.verdict and not case.verdict.cleared and case.verdict.at > state.at
+        if state and by_moderator and not upheld_since:
+            times.append(state.at)
+        return max(times, default=None)
+
+    def unanswered(self, picture_id: str) -> bool:
+        """Return whether the newest verdict changes the state, and the service hasn't done so yet."""
+        case = self._cases[picture_id]
+        if case.verdict is None or (case.state is not None and case.verdict.at < case.state.at):
+            return False
+        return case.verdict.cleared == (self.blocked(picture_id) is not None)
+
+    def facts(self, picture_id: str) -> Decision | None:
+        """Return the newest block or request: what is known of the picture's reports."""
+        case = self._cases[picture_id]
+        told = [decision for decision in (case.block, case.request) if decision is not None]
+        return max(told, key=lambda decision: decision.decided_at, default=None)
+
+    def request(self, picture_id: str) -> Decision | None:
+        """Return the review request without a later decision or verdict."""
+        case = self._cases[picture_id]
+        return None if _answered(case) else case.request
+
     def threshold(self) -> int | None:
         """Return how many distinct reporters block an image, from the latest decision that says it."""
         told = [
@@ -72,9 +109,7 @@ class Exhibition:
 
     def queue(self) -> list[Decision]:
         """Return the review requests without a later decision or verdict, oldest first."""
-        open_requests = [
-            case.request for case in self._cases.values() if case.request is not None and not _answered(case)
-        ]
+        open_requests = [request for picture_id in self._cases if (request := self.request(picture_id))]
         return sorted(open_requests, key=lambda request: request.decided_at)
 
     def blocks(self) -> list[Decision]:

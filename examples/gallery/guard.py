@@ -3,14 +3,16 @@
 Imports the standard library and starlette.
 """
 
-from urllib.parse import parse_qsl, urlsplit
+import asyncio
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _FORM_BYTES = 4096
+_FORM_SECONDS = 10.0
 _HEADERS = {
     "content-security-policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -55,20 +57,29 @@ def from_this_site(headers: Headers) -> bool:
     """Return whether the browser's headers say that the request is from this site; False without them."""
     if site := headers.get("sec-fetch-site"):
         return site == "same-origin"
-    origin = headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+    host = headers.get("host", "")
+    return bool(host) and headers.get("origin") in (f"http://{host}", f"https://{host}")
 
 
 async def form(request: Request) -> dict[str, str]:
     """Return the fields of a small form. Raises BadForm."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise BadForm
+    try:
+        async with asyncio.timeout(_FORM_SECONDS):
+            body = await _body(request)
+    except (TimeoutError, ClientDisconnect):
+        raise BadForm from None
+    try:
+        return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=20, errors="strict"))
+    except ValueError:
+        raise BadForm from None
+
+
+async def _body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _FORM_BYTES:
             raise BadForm
-    try:
-        return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=20, errors="strict"))
-    except ValueError:
-        raise BadForm from None
+    return body

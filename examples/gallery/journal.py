@@ -48,6 +48,8 @@ class Journal:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         """Held during an attack."""
+        self.last_attack: Mapping[str, str] | None = None
+        """The form's fields of the last attack that was sent."""
         self._entries: list[tuple[int, Entry]] = []
         self._last = 0
         self.news: Hub[tuple[int, Entry]] = Hub()

@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from socket import gethostname
 
 from image_moderation import __version__, loops
 from image_moderation.brokers.port import Options, Transport
@@ -18,7 +19,7 @@ from image_moderation.telemetry.http import http_app
 from image_moderation.telemetry.metrics import Metrics
 from image_moderation.telemetry.server import HttpServer
 from image_moderation.telemetry.tracing import Tracing, make_tracing
-from image_moderation.wiring import clock, make_outbox, make_store
+from image_moderation.wiring import clock, make_outbox, make_store, policy
 
 
 def build(settings: Settings) -> Replica:
@@ -27,7 +28,7 @@ def build(settings: Settings) -> Replica:
     Raises:
         Misconfigured: the broker's client library is not installed.
     """
-    metrics = Metrics(version=__version__, block_threshold=settings.block_threshold)
+    metrics = Metrics(version=__version__, policy=policy(settings))
     health = Health(on_ready=metrics.ready)
     tracing = make_tracing(os.environ, __version__)
     store_client = connect(settings.store_address)
@@ -48,10 +49,10 @@ def build(settings: Settings) -> Replica:
     running = [
         Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
         Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
-        Loop(1.0, partial(loops.watch_readers, transport, health)),
+        Loop(1.0, partial(loops.watch_readers, transport, intake, health)),
         Loop(1.0, partial(loops.sweep, outbox, health)),
         Loop(2.0, partial(loops.reclaim, transport, health)),
-        Loop(5.0, transport.tidy),
+        Loop(5.0, partial(loops.tidy, transport, health)),
     ]
     if settings.review_grace is not None:
         running.append(Loop(1.0, partial(loops.tick, store, intake, health)))
@@ -64,9 +65,18 @@ def build(settings: Settings) -> Replica:
         intake=intake,
         loops=running,
         health=health,
-        http=HttpServer(http_app(metrics, health, document()), settings.http_host, settings.http_port),
+        http=HttpServer(
+            http_app(metrics, health, document(settings.broker_address), _host_names(settings)),
+            settings.http_host,
+            settings.http_port,
+        ),
         tracing=tracing,
     )
+
+
+def _host_names(settings: Settings) -> list[str]:
+    """Return the names that this process is asked by: its machine's own, and what is configured."""
+    return [name.lower() for name in (settings.http_host, gethostname(), *settings.http_allowed_hosts)]
 
 
 def _transport(settings: Settings, metrics: Metrics, tracing: Tracing) -> Transport:
@@ -79,6 +89,7 @@ def _transport(settings: Settings, metrics: Metrics, tracing: Tracing) -> Transp
             batch_size=settings.batch_size,
             clock=clock,
             dead_letter_retention=milliseconds(settings.dead_letter_retention),
+            dead_letter_max_bytes=settings.dead_letter_max_bytes,
             decision_retention=None if retention is None else milliseconds(retention),
             registry=metrics.registry,
             tracer_provider=tracing.provider,

@@ -24,6 +24,11 @@ OUTBOX_TIMEOUT = 15.0
 UNROUTABLE_MEMORY = 60_000
 """Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
 
+TOLD_AFTER = 3
+"""Failures of a loop in a row that make one line of the log: a server may answer all that `/readyz` asks, and
+refuse what this loop does.
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,12 +45,17 @@ class Loop(NamedTuple):
         Raises:
             Exception: whatever the call raises, except `Unavailable`.
         """
+        failures = 0
         # The condition stands beside cancelling, because a library on the way may swallow a cancellation.
         while not stop.is_set():
             try:
                 await self.call()
+                failures = 0
             except Unavailable as error:
+                failures += 1
                 log.debug("loop_unavailable", error=str(error))
+                if failures == TOLD_AFTER:
+                    log.warning("loop_failing", error=str(error))
             await sleep(self.period, stop)
 
 
@@ -79,24 +89,27 @@ async def watch_store(
 
 
 async def watch_broker(transport: Transport, metrics: Metrics, health: Health) -> None:
-    """Set the check `broker`, and the gauges of lag and pending messages."""
+    """Set the checks `broker` and `channels`, and the metrics of the channels."""
     try:
         figures = await transport.figures()
     except BrokerUnavailable as error:
         health.set("broker", ok=False, why=str(error))
         return
+    damage = transport.damage()
     health.set("broker", ok=True)
+    health.set("channels", ok=not damage.why, why=damage.why)
     metrics.intake(figures.lag, figures.pending, figures.oldest_pending_age)
+    metrics.damage(damage.ahead, damage.deleted)
 
 
-async def watch_readers(transport: Transport, health: Health) -> None:
-    """Restart readers that have ended, and set the check `intake`."""
+async def watch_readers(transport: Transport, intake: Intake, health: Health) -> None:
+    """Restart readers that have ended, and set the check `intake`: reading goes on, and no step waits."""
     try:
         await transport.revive()
     except BrokerUnavailable as error:
         health.set("intake", ok=False, why=str(error))
     else:
-        health.set("intake", ok=True)
+        health.set("intake", ok=not intake.failing, why=intake.failing)
 
 
 async def sweep(outbox: Outbox, health: Health) -> None:
@@ -119,6 +132,12 @@ async def reclaim(transport: Transport, health: Health) -> None:
     """
     if health.ok("store") and health.ok("broker"):
         await transport.reclaim()
+
+
+async def tidy(transport: Transport, health: Health) -> None:
+    """Remove what no consumer needs any more."""
+    if health.ok("broker"):
+        await transport.tidy()
 
 
 def _age(time: int | None, now: int) -> float:

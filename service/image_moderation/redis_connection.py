@@ -2,28 +2,57 @@
 
 Packs commands in C (hiredis): redis-py's asyncio connections otherwise do it in Python even where
 hiredis is installed, which was the first line of the profile. Automatic retries are off, because a
-command whose reply was lost may have been applied: whoever called decides what to repeat.
+command whose reply was lost may have been applied: whoever called decides what to repeat. After a
+failover behind one address every connection is made anew, because those that are open stay with the
+old primary.
 
-Imports nothing of the project.
+Imports `urls` and `redis_sentinel` alone of the project.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError  # noqa: A004 - the client raises this one, not the built-in
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - the client raises this one, not the built-in
+    RedisError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from image_moderation.redis_sentinel import SentinelClient
+from image_moderation.urls import STORE_SCHEMES, Url, parse
+from image_moderation.urls.options import LEAST_CONNECTIONS
+from image_moderation.urls.redis_arguments import to_one_server, to_sentinels, to_servers
 
 SOCKET_TIMEOUT = 5.0
 """Seconds that one reply may take; a blocking read must ask for less."""
+
+_NOT_THE_PRIMARY = re.compile(r"(?:^|-)(?:READONLY|MASTERDOWN|LOADING|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
+"""Answers of a server that is a replica now, that has lost its replicas, or that is not yet what it shall be.
+Redis 6.2 quotes them within the error of a script.
+"""
+
+_REFUSED = re.compile(r"(?i)no permissions|user executing the script can't|acl failure|unknown command")
+"""Answers to a user that lacks a command or a key, and of a server on which a command was renamed."""
+
+
+def is_refused(error: Exception) -> bool:
+    """Return whether the server has the answer but this user may not ask for it."""
+    return isinstance(error, RedisError) and bool(_REFUSED.search(str(error)))
+
+
+def needed_grants(error: BaseException) -> str:
+    """Return where to find what a user must be allowed to run, if that is what is missing; else ""."""
+    missing = isinstance(error, Exception) and is_refused(error)
+    return "; deploy/redis/users.acl grants what is needed" if missing else ""
 
 
 def _pack(command: tuple[Any, ...]) -> bytes:
@@ -34,7 +63,45 @@ def _pack(command: tuple[Any, ...]) -> bytes:
     return packed
 
 
+class _Failovers:
+    """How often a connection of one pool has met a server that is not the primary."""
+
+    count = 0
+
+
 class _PackedInC(AbstractConnection):
+    """Packs in C, and connects anew before the next command once a connection of its pool has met a server
+    that is not the primary: the address may lead to another one by now.
+
+    The open replies of a pipeline are read first. A server that is merely read-only for a while costs a
+    connection for each try, and tries are half a second apart.
+    """
+
+    failovers = _Failovers()
+    """Of its pool: `_of_one_pool` makes one for each."""
+    _met = 0
+    _connecting = False
+
+    async def connect_check_health(
+        self, check_health: bool = True, retry_socket_connect: bool = True
+    ) -> None:
+        if self.is_connected:
+            return
+        self._met, self._connecting = self.failovers.count, True
+        try:
+            await super().connect_check_health(check_health, retry_socket_connect)
+        finally:
+            self._connecting = False
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)
+        except RedisError as error:
+            answer = f"{getattr(error, 'status_code', '') or ''} {error}".strip()
+            if _NOT_THE_PRIMARY.search(answer) and self._met == self.failovers.count:
+                self.failovers.count += 1
+            raise
+
     def pack_command(self, *args: Any) -> list[bytes]:
         return [_pack(args)]
 
@@ -48,8 +115,10 @@ class _PackedInC(AbstractConnection):
         Python 3.11, may swallow a cancellation that comes as the command leaves: a loop that was told to
         stop would go on.
         """
+        if self.is_connected and self._met != self.failovers.count and not self._connecting:
+            await self.disconnect(nowait=True)
         if not self.is_connected:
-            await self.connect_check_health(check_health=False)
+            await self.connect()  # type: ignore[no-untyped-call]
         if check_health:
             await self.check_health()  # type: ignore[no-untyped-call]
         if isinstance(command, str | bytes):
@@ -84,43 +153,58 @@ class PackedUnixConnection(_PackedInC, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
+class PackedSentinelConnection(SentinelManagedConnection, PackedConnection):
+    """Over TCP, to the primary that the Sentinels name."""
+
+
+class PackedSentinelSSLConnection(SentinelManagedSSLConnection, PackedSSLConnection):
+    """The same over TLS."""
+
+
 Client = Redis | RedisCluster
+C = TypeVar("C", bound=_PackedInC)
 
 _CLASSES = {"redis": PackedConnection, "rediss": PackedSSLConnection, "unix": PackedUnixConnection}
 
 
-def connection_class(url: str) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
-    """The connection class for a plain Redis URL."""
-    return _CLASSES[urlsplit(url).scheme]
+def connection_class(url: Url) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
+    """Return the connection class for the URL of one server, for one pool alone."""
+    return _of_one_pool(_CLASSES[url.scheme.name])
 
 
-def connect(url: str, *, most_connections: int = 32) -> Client:
-    """Return a client for `url`; nothing is sent until its first command.
+def _of_one_pool(base: type[C]) -> type[C]:
+    return type(base.__name__, (base,), {"failovers": _Failovers()})
 
-    `redis://`, `rediss://`, `unix://`: one server. `redis+sentinel://user:password@h1:26379,h2/name`: the
-    master that the sentinels name. `redis+cluster://h1,h2`: a Cluster.
+
+def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
+    """Return a client for a URL; nothing is sent until its first command.
+
+    One server, the primary that Sentinels name, or a Cluster: every scheme of stores in `urls.schemes`.
+
+    Raises:
+        UrlError: it is no URL of a store.
     """
-    options: dict[str, Any] = {
+    url = parse(text, STORE_SCHEMES)
+    runtime: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
     }
-    parts = urlsplit(url)
-    if parts.scheme in _CLASSES:
+    limit = {"max_connections": url.options.get("max_connections", most_connections)}
+    if url.scheme.name in _CLASSES:
         # Not ConnectionPool.from_url, which prefers its own class to the one it is given.
-        options |= {"max_connections": most_connections, "connection_class": connection_class(url)}
-        return Redis.from_pool(ConnectionPool(**{**parse_url(url), **options}))
-    for name, value in (("username", parts.username), ("password", parts.password)):
-        if value:
-            options[name] = unquote(value)
-    hosts = [_host(text) for text in parts.netloc.rpartition("@")[2].split(",")]
-    if parts.scheme == "redis+sentinel":
-        sentinels = [(host, port or 26379) for host, port in hosts]
-        sentinel: Any = Sentinel(sentinels, sentinel_kwargs={"socket_timeout": SOCKET_TIMEOUT})  # type: ignore[no-untyped-call]
-        master: Redis = sentinel.master_for(parts.path.strip("/"), **options)
+        arguments = to_one_server(url) | runtime | limit
+        return Redis.from_pool(ConnectionPool(connection_class=connection_class(url), **arguments))
+    arguments = to_servers(url) | runtime | limit | {"ssl": url.scheme.tls}
+    if url.name:
+        sentinel = Sentinel([])  # type: ignore[no-untyped-call]
+        asking = to_sentinels(url) | runtime | {"ssl": url.scheme.tls}
+        sentinel.sentinels = [SentinelClient(host=host, port=port, **asking) for host, port in url.hosts]
+        connection = _of_one_pool(PackedSentinelSSLConnection if url.scheme.tls else PackedSentinelConnection)
+        master: Redis = sentinel.master_for(url.name, connection_class=connection, **arguments)
         return master
-    nodes = [ClusterNode(host, port or 6379) for host, port in hosts]
-    return RedisCluster(startup_nodes=nodes, max_connections=most_connections, **options)
+    nodes = [ClusterNode(host, port) for host, port in url.hosts]
+    return RedisCluster(startup_nodes=nodes, **arguments)
 
 
 def connect_one(url: str) -> Redis:
@@ -137,8 +221,3 @@ async def close(client: Client) -> None:
     manager: Sentinel | None = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in manager.sentinels if manager else ():
         await sentinel.aclose()
-
-
-def _host(text: str) -> tuple[str, int | None]:
-    parts = urlsplit(f"//{text}")
-    return parts.hostname or "", parts.port

@@ -14,7 +14,7 @@ from image_moderation.intake.intake import Intake
 from image_moderation.loops import Loop, sleep
 from image_moderation.redis_connection import Client, close
 from image_moderation.store.redis_store import RedisStore
-from image_moderation.telemetry.health import Health
+from image_moderation.telemetry.health import DRAINING, Health
 from image_moderation.telemetry.server import HttpServer
 from image_moderation.telemetry.tracing import Tracing
 
@@ -46,7 +46,7 @@ class Replica:
 
         Raises:
             Misconfigured: a server must not be used as it is configured.
-            OSError: the HTTP address can't be bound.
+            CannotListen: the HTTP address can't be bound.
         """
         await self.http.start()
         try:
@@ -94,7 +94,7 @@ class Replica:
 
     async def _drain(self) -> None:
         log.info("draining")
-        self.health.set("intake", ok=False, why="draining")
+        self.health.set("intake", ok=False, why=DRAINING)
         await self.transport.stop(self.shutdown_timeout)
         log.info("stopped")
 

@@ -1,6 +1,7 @@
 """Everything that the benchmark lets consume the stream: the plain handler, the service, and Node.js."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support import npm
 from tests.support.service_process import ROOT, ServiceProcess
 
 NODE = Path(__file__).with_name("node")
+NODE_PLACE = ROOT / "build" / "bench" / "node"
 GROUP = "image-moderation"
 REPORTED_SCHEMA = ROOT / "contracts" / "schemas" / "image.reported.v1.schema.json"
 
@@ -58,7 +60,8 @@ def node(place: Path) -> Contestant:
     Raises:
         npm.NpmError: it can't run here.
     """
-    npm.packages(NODE)
+    npm.packages(NODE / "package.json", NODE_PLACE)
+    handler = shutil.copy(NODE / "handler.mjs", NODE_PLACE)
     calls = place / "calls.json"
     calls.write_text(json.dumps(_calls()))
 
@@ -67,7 +70,7 @@ def node(place: Path) -> Contestant:
             place,
             {"BENCH_URL": url.removeprefix("unix://")},
             program=("node",),
-            module=str(NODE / "handler.mjs"),
+            module=str(handler),
             arguments=(str(calls),),
             wait="",
             name="node",

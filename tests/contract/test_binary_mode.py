@@ -1,15 +1,24 @@
 """CloudEvents in binary mode, as the bindings of Kafka, AMQP and NATS write it, and trace context."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from aiormq.abc import DeliveredMessage
 from cloudevents.core.bindings import amqp, kafka, rabbitmq
 from cloudevents.core.v1.event import CloudEvent
+from confluent_kafka import Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
+from image_moderation.brokers.kafka.messages import Batch, PartitionOffsets
+from image_moderation.brokers.rabbitmq.messages import raw_message
 from image_moderation.domain.message import RawMessage
 from image_moderation.domain.report import Verdict
 from image_moderation.events.parse import Malformed, parse
@@ -106,6 +115,133 @@ def test_malformed_in_binary_mode(headers: dict[str, str], body: bytes, reason: 
     with pytest.raises(Malformed) as refused:
         parsed(headers, body)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("prefix", ["ce_", "ce-", "cloudEvents:", "cloudEvents_"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        "1764064800",
+        "176406480000",
+        "17640648000000",
+        "1764064800000000",
+        "1764064800000000000",
+        "1" * 400,
+        "\N{SUPERSCRIPT TWO}\N{SUPERSCRIPT THREE}",
+        "\N{ARABIC-INDIC DIGIT ONE}" * 13,
+        "-1764064800000",
+        "1764064800000.0",
+        "1.7e12",
+        "0",
+        "",
+        "null",
+        "None",
+        "True",
+        "2026-11-23",
+        "2026-02-30T10:00:00Z",
+    ],
+)
+def test_a_time_that_is_none_is_named(prefix: str, time: str) -> None:
+    for event_type, channel, data in (
+        ("image.reported.v1", "image.reported", DATA),
+        ("image.reviewed.v1", "image.reviewed", {"image_id": "img", "verdict": "cleared"}),
+    ):
+        with pytest.raises(Malformed, match=r"^time: ") as refused:
+            parsed(in_mode(prefix, time=time, type=event_type), json.dumps(data).encode(), channel)
+        assert refused.value.reason == "invalid"
+    with pytest.raises(Malformed, match=r"^time: "):
+        parsed({}, json.dumps({**ATTRIBUTES, "time": time, "data": DATA}).encode())
+
+
+@pytest.mark.parametrize("time", [1764064800, 1764064800000000, 1e30, True, [], {}])
+def test_a_time_that_is_no_text_is_named(time: object) -> None:
+    with pytest.raises(Malformed, match=r"^time: ") as refused:
+        parsed({}, json.dumps({**ATTRIBUTES, "time": time, "data": DATA}).encode())
+    assert refused.value.reason == "invalid"
+
+
+def test_amqps_own_time_is_milliseconds() -> None:
+    for prefix in ("cloudEvents:", "cloudEvents_"):
+        headers = in_mode(prefix, time="1795428000000")
+        assert parsed(headers, json.dumps(DATA).encode()) == STRUCTURED
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason", "error"),
+    [
+        ("id", "", "invalid", "^id: "),
+        ("id", "a\x00b", "invalid", "^id: "),
+        ("id", "i" * 1025, "invalid", "^id: "),
+        ("source", "", "invalid", "^source: "),
+        ("type", "", "unknown_type", "^type: "),
+        ("specversion", "", "not_an_event", "^specversion: "),
+    ],
+)
+def test_an_attribute_that_breaks_its_rule_is_named(name: str, value: str, reason: str, error: str) -> None:
+    for prefix in ("ce_", "ce-", "cloudEvents:", "cloudEvents_"):
+        with pytest.raises(Malformed, match=error) as refused:
+            parsed(in_mode(prefix, **{name: value}), json.dumps(DATA).encode())
+        assert refused.value.reason == reason
+
+
+def kafka_record(headers: dict[str, str | None]) -> RawMessage:
+    """As a consumer is given it."""
+    batch = Batch()
+    sent: dict[str, str | bytes | None] = {**headers}
+    body = json.dumps(DATA).encode()
+    batch.add(
+        Message(topic="image.reported", partition=0, offset=1, value=body, headers=sent), PartitionOffsets()
+    )
+    return batch.decoded[0]
+
+
+def rabbitmq_delivery(headers: dict[str, str | None]) -> RawMessage:
+    """As a consumer is given it."""
+    delivered = DeliveredMessage(
+        delivery=Basic.Deliver("tag", 1, False, "image-moderation", "image.reported"),
+        header=ContentHeader(properties=Basic.Properties(message_id="id", headers=headers)),  # type: ignore[arg-type]
+        body=json.dumps(DATA).encode(),
+        channel=None,  # type: ignore[arg-type]  # not acked here
+    )
+    return raw_message("image.reported", delivered)
+
+
+@pytest.mark.parametrize(("take", "prefix"), [(kafka_record, "ce_"), (rabbitmq_delivery, "cloudEvents:")])
+def test_an_attribute_that_is_null_is_absent(take: Any, prefix: str) -> None:
+    message = take({**in_mode(prefix), f"{prefix}time": None})
+    report = parse(message._replace(arrived=NOW), NOW, 65_536)
+    assert report == parsed({**in_mode(prefix), f"{prefix}time": "2026-11-23T10:05:00Z"}, message.body)
+    for name in ("id", "source", "type"):
+        with pytest.raises(Malformed, match=f"are missing: {name}") as refused:
+            parse(take({**in_mode(prefix), f"{prefix}{name}": None}), NOW, 65_536)
+        assert refused.value.reason == "not_an_event"
+
+
+names = st.sampled_from(
+    [
+        f"{prefix}{name}"
+        for prefix in ("ce_", "ce-", "cloudEvents:", "")
+        for name in [*ATTRIBUTES, "data", "x"]
+    ]
+    + ["content-type", "Content-Type", "traceparent"]
+)
+values = st.text() | st.sampled_from(
+    [*ATTRIBUTES.values(), "null", "application/json", "%FF", "176406480000000"]
+)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(names, values.map(lambda text: text.encode(errors="replace").decode())),
+    st.sampled_from(["image.reported", "image.reviewed"]),
+    st.sampled_from([json.dumps(DATA).encode(), b"{}", b"1", b'{"data": {}}']) | st.binary(),
+)
+def test_whatever_the_headers_are_the_parser_gives_an_event_or_a_reason(
+    headers: dict[str, str], channel: str, body: bytes
+) -> None:
+    for base in ({}, in_mode("ce_"), in_mode("cloudEvents:"), in_mode("ce-")):
+        with suppress(Malformed):
+            assert parsed({**base, **headers}, body, channel)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The examples of `contracts/examples`: the parser and the published schemas say the same of each."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,7 @@ def test_an_invalid_example_is_refused_for_its_reason(file: Path) -> None:
     assert error
     assert "\n" not in error
     assert MARKER not in error.upper()
+    assert not re.search(r"should|Input|Field|EOF|limit|\\|is not valid", error), error
 
 
 @pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)

@@ -3,13 +3,11 @@
 import asyncio
 import gc
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,14 +16,17 @@ from structlog.testing import capture_logs
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.decision import OutboxEntry, Publication
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers import OLD_NATS
 from tests.support.brokers.harness import Harness
-from tests.support.servers import free_port, missing
-from tests.support.waiting import stays_true_for_async, wait_until, wait_until_async
+from tests.support.decisions import DECISION
+from tests.support.nats_process import nats_process
+from tests.support.servers import free_port
+from tests.support.tls import make_certificate
+from tests.support.waiting import stays_true_for_async, wait_until_async
 
 pytest.importorskip("nats")
 import nats
@@ -327,9 +328,8 @@ async def test_what_was_pulled_and_not_begun_is_given_back(server: Harness) -> N
 
 
 def publications(*images: str) -> list[Publication]:
-    decision = Decision("i", Action.BLOCK, 1, 1, State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p")
     return [
-        Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, image.encode(), f"id-{image}", image))
+        Publication(OutboxEntry(DECISION, b""), Outgoing(BLOCKED, image.encode(), f"id-{image}", image))
         for image in images
     ]
 
@@ -401,27 +401,8 @@ async def test_broken_headers_fail_nothing(server: Harness) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Callable[[str], int]]:
     """Starts a server of a test's own with a configuration; returns its port."""
-    program = shutil.which("nats-server") or missing("nats-server")
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(config: str) -> int:
-        number = free_port()
-        path = tmp_path / "server.conf"
-        path.write_text(f'listen: "127.0.0.1:{number}"\njetstream {{ store_dir: "{tmp_path}" }}\n{config}')
-        processes.append(subprocess.Popen([program, "-c", str(path), "-l", str(tmp_path / "log")]))
-
-        def listens() -> bool:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", number)):
-                return True
-            return False
-
-        wait_until(listens, "nats-server is up")
-        return number
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait()
+    with ExitStack() as stack:
+        yield lambda config: stack.enter_context(nats_process(tmp_path, config))
 
 
 # nats-py leaves it to the collector to close a connection that was refused.
@@ -456,14 +437,7 @@ async def test_credentials(
 
 @left_to_the_collector
 async def test_tls(guarded: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = [openssl, "req", "-x509", *curve, *name, "-keyout", str(key), "-out", str(cert)]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    cert, key = await asyncio.to_thread(make_certificate, tmp_path)
     number = guarded(f'tls {{ cert_file: "{cert}", key_file: "{key}" }}\nauthorization {{ token: "t" }}')
     url = f"nats+tls://t@localhost:{number}"
     one = Replica(url)

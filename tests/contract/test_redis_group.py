@@ -11,7 +11,7 @@ from image_moderation.brokers.port import Options
 from image_moderation.brokers.redis import topology
 from image_moderation.brokers.redis.messages import raw_message
 from image_moderation.brokers.redis.reader import RedisReader
-from image_moderation.brokers.redis.topology import Group
+from image_moderation.brokers.redis.topology import Group, ahead_of_clock
 from image_moderation.brokers.redis.transport import RedisTransport
 from image_moderation.domain.message import RawMessage
 from image_moderation.redis_connection import connect_one
@@ -200,3 +200,53 @@ async def test_the_figures_of_a_group_under_way(redis: Any, group: Group) -> Non
     lag, pending, age = await group.figures()
     assert (lag, pending) == (1, 2)
     assert 0 <= age < 5
+
+
+async def finish(redis: Any, reader: RedisReader, count: int = 100) -> None:
+    """The group is given what there is, and acks it."""
+    await read(redis, "host-1-0", count)
+    messages = await reader.claim()
+    await reader.ack(messages)
+
+
+@pytest.mark.parametrize("trim", ["XTRIM image.reported MAXLEN 3", "XADD image.reported MAXLEN 1 * a b"])
+async def test_the_lag_is_0_again_after_a_trim_from_outside(
+    redis: Any, group: Group, reader: RedisReader, trim: str
+) -> None:
+    """Redis 7.0 goes on counting what was deleted, for itself and for whoever scales by it."""
+    await add(redis, 10)
+    await finish(redis, reader, 4)
+    added = 4 if "XADD" not in trim else 1
+    await redis.execute_command(*trim.split())
+    assert (await group.figures()).lag <= 3
+    assert group.deleted >= 3
+    deleted = group.deleted
+    await finish(redis, reader)
+    assert await group.figures() == (0, 0, 0.0)
+    await group.correct_lag()
+    (found,) = await redis.xinfo_groups(STREAM)
+    assert found["lag"] == 0
+    await add(redis, added)
+    assert (await group.figures()).lag == added
+    await finish(redis, reader)
+    assert (await group.figures()).lag == 0
+    assert group.deleted in {deleted, 6}, "each is told once"
+
+
+async def test_the_lag_is_0_once_all_is_read_though_the_newest_entry_was_deleted(
+    redis: Any, group: Group, reader: RedisReader
+) -> None:
+    positions = await add(redis, 3)
+    await redis.xdel(STREAM, positions[-1])
+    await finish(redis, reader)
+    await group.trim()
+    assert await group.figures() == (0, 0, 0.0)
+
+
+async def test_how_far_a_stream_is_ahead_of_the_clock(redis: Any, group: Group) -> None:
+    await add(redis, 1)
+    assert await ahead_of_clock(redis, [STREAM, "image.blocked"]) == {STREAM: 0, "image.blocked": 0}
+    now = clock()
+    await redis.xadd("image.blocked", {"a": "b"}, id=f"{now + 3_600_000}-0")
+    ahead = await ahead_of_clock(redis, [STREAM, "image.blocked"])
+    assert ahead == {STREAM: 0, "image.blocked": pytest.approx(3_600_000, abs=5_000)}

@@ -135,6 +135,28 @@ async def test_stopping_works_on_what_was_left_and_leaves_every_group(world: Wor
         assert await world.redis.xinfo_consumers(channel, GROUP) == []
 
 
+@pytest.mark.parametrize("command", ["xtrim", "xclaim"])
+async def test_a_chore_that_the_user_may_not_do_is_told(world: World, redis_url: str, command: str) -> None:
+    """The loops repeat it and log nothing; meanwhile the stream would grow, or messages stay behind."""
+    rules = f"on >secret ~* +@all -{command}"
+    await world.redis.execute_command("ACL", "SETUSER", "few", "reset", *rules.split())
+    world.transport = World(world.redis, redis_url.replace("://", "://few:secret@")).transport
+    for channel in CHANNELS:
+        await world.add(channel, "left")
+        await world.left_by_a_dead_replica(channel)
+    await world.transport.start(world.handle)
+    for chore in (world.transport.tidy, world.transport.reclaim):
+        with suppress(BrokerUnavailable):
+            await chore()
+    await world.transport.figures()
+    assert f"'{command}'" in world.transport.damage().why
+    await world.redis.execute_command("ACL", "SETUSER", "few", f"+{command}")
+    await world.transport.tidy()
+    await world.transport.reclaim()
+    await world.transport.figures()
+    assert world.transport.damage().why == ""
+
+
 def test_figures_together() -> None:
     assert Figures.total([Figures(1, 2, 3.0), Figures(10, 20, 0.5)]) == Figures(11, 22, 3.0)
 

@@ -1,13 +1,13 @@
-"""The rule of a consumer, as contracts/README.md has it: right under any order, repetition and delay.
+"""The rule of a consumer, as contracts/clients/ has it: right under any order, repetition and delay.
 
-The Python program of the README runs as it stands there, on a broker that gives it what a test wants.
+The Python module runs as it stands there, on a database in memory.
 """
 
 import asyncio
 import contextlib
 import io
 import os
-import sys
+import runpy
 from collections.abc import Sequence
 from typing import Any
 from unittest import mock
@@ -20,52 +20,26 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Review, Verdict
 from image_moderation.events.render import decision_message
 from image_moderation.store.memory_store import MemoryStore
-from tests.support.contract_programs import program
+from tests.support.contract_programs import CLIENTS
 from tests.support.histories import BASE, report
 
-PROGRAM = compile(program("A consumer", "python"), "README.md", "exec")
+with mock.patch.dict(os.environ, {"SITE_DATABASE": ":memory:"}):
+    MODULE = runpy.run_path(str(CLIENTS / "python" / "decisions.py"))
 ACTS = {Action.BLOCK: "block", Action.UNBLOCK: "unblock"}
 EPOCH = 1_795_428_000_000
 
 
-class Ended(Exception):
-    """The broker has no more."""
-
-
-class Broker:
-    """In place of redis-py: gives its entries in the given order, in reads of at most `size` entries."""
-
-    def __init__(self, entries: Sequence[tuple[str, bytes]], size: int) -> None:
-        self._entries = list(entries)
-        self._size = size
-
-    def from_url(self, *_: Any, **__: Any) -> "Broker":
-        return self
-
-    def xread(self, positions: dict[str, str], **_: Any) -> list[Any]:
-        assert set(positions) == {"image.blocked", "image.unblocked"}
-        if not self._entries:
-            raise Ended
-        given, self._entries = self._entries[: self._size], self._entries[self._size :]
-        return [
-            (name, [(f"{number}-0", {"__data__": body.decode()}) for number, body in enumerate(bodies)])
-            for name in positions
-            if (bodies := [body for channel, body in given if channel == name])
-        ]
-
-
-def consume(entries: Sequence[tuple[str, bytes]], size: int) -> list[list[str]]:
-    """Each act of the consumer and its image, in order."""
-    broker, out = Broker(entries, size), io.StringIO()
-    modules = {"redis": mock.Mock(Redis=broker)}
-    with (
-        mock.patch.dict(sys.modules, modules),
-        mock.patch.dict(os.environ, {"REDIS_URL": "redis://nobody"}),
-        contextlib.redirect_stdout(out),
-        contextlib.suppress(Ended),
-    ):
-        exec(PROGRAM, {})
-    return [line.split(" ", 1) for line in out.getvalue().splitlines()]
+def consume(bodies: Sequence[bytes]) -> list[list[str]]:
+    """Each act of the consumer and its image, in order; checks that its record ends the same."""
+    database = MODULE["database"]
+    database.execute("DELETE FROM moderation")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for body in bodies:
+            MODULE["apply"](body)
+    record = dict(database.execute("SELECT image_id, blocked FROM moderation"))
+    acts = [line.split(" ", 1) for line in out.getvalue().splitlines()]
+    assert record == {image: act == "block" for act, image in acts}
+    return acts
 
 
 @st.composite
@@ -99,26 +73,22 @@ def histories(draw: st.DrawFn) -> list[Decision]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(histories(), st.randoms(use_true_random=False), st.integers(1, 9))
+@given(histories(), st.randoms(use_true_random=False))
 def test_decisions_in_any_order_and_any_number_end_with_the_latest(
-    decisions: list[Decision], chance: Any, size: int
+    decisions: list[Decision], chance: Any
 ) -> None:
     sent = decisions + [chance.choice(decisions) for _ in range(chance.randrange(8))]
     chance.shuffle(sent)
     # Requests for review are on a channel of their own; one that went astray must change nothing either.
-    entries = [decision_message(one)[:2] for one in sent]
-    entries = [
-        (channel if channel != "image.review-requested" else "image.blocked", body)
-        for channel, body in entries
-    ]
+    bodies = [decision_message(one)[1] for one in sent]
     final = {
         one.image_id: ACTS[one.action]
         for one in sorted(decisions, key=lambda one: one.decided_at)
         if one.action in ACTS
     }
-    applied = consume(entries, size)
+    applied = consume(bodies)
     assert {image: act for act, image in applied} == final
-    again = consume(entries + entries, size)
+    again = consume(bodies + bodies)
     assert {image: act for act, image in again} == final
 
 
@@ -139,8 +109,8 @@ some_events = st.one_of(
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(some_events, max_size=40), st.randoms(use_true_random=False), st.integers(1, 9))
-def test_a_consumer_ends_with_the_state_of_the_store(events: list[Event], chance: Any, size: int) -> None:
+@given(st.lists(some_events, max_size=40), st.randoms(use_true_random=False))
+def test_a_consumer_ends_with_the_state_of_the_store(events: list[Event], chance: Any) -> None:
     async def decide() -> tuple[list[Decision], dict[str, State]]:
         clock = iter(range(BASE, BASE + 1_000))
         rule = Policy(block_threshold=2, report_window=30, immunity=3, review_threshold=1)
@@ -153,7 +123,7 @@ def test_a_consumer_ends_with_the_state_of_the_store(events: list[Event], chance
     decisions, states = asyncio.run(decide())
     sent = decisions * 2
     chance.shuffle(sent)
-    applied = consume([decision_message(one)[:2] for one in sent if one.action in ACTS], size)
+    applied = consume([decision_message(one)[1] for one in sent if one.action in ACTS])
     last = {image: act for act, image in applied}
     assert {image for image, state in states.items() if state is State.BLOCKED} == {
         image for image, act in last.items() if act == "block"
@@ -174,5 +144,5 @@ def test_in_order_every_change_is_applied_once() -> None:
         Decision(**base, **facts, action=action, decided_at=EPOCH + n, state=State.OPEN)  # type: ignore[arg-type]
         for n, action in enumerate((Action.BLOCK, Action.UNBLOCK, Action.BLOCK))
     ]
-    entries = [decision_message(one)[:2] for one in decisions for _ in range(2)]
-    assert consume(entries, 1) == [["block", "img"], ["unblock", "img"], ["block", "img"]]
+    bodies = [decision_message(one)[1] for one in decisions for _ in range(2)]
+    assert consume(bodies) == [["block", "img"], ["unblock", "img"], ["block", "img"]]

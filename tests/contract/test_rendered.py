@@ -16,10 +16,13 @@ from image_moderation.contracts.schemas import json_schema
 from image_moderation.domain.decision import Action, Decision, State, Trigger
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.domain.report import Report, Review, Verdict
+from image_moderation.events.dead_letters import Irrecoverable, read_dead_letter
 from image_moderation.events.models import BLOCKED, DEAD_LETTER, REPORTED, RETRACTED, REVIEWED
 from image_moderation.events.parse import parse
 from image_moderation.events.render import (
     DEAD_LETTER_BODY_BYTES,
+    DEAD_LETTER_EVENT_BYTES,
+    DEAD_LETTER_HEADER_BYTES,
     NAMESPACE,
     dead_letter_message,
     decision_id,
@@ -183,6 +186,42 @@ def test_a_large_dead_letter_keeps_its_beginning() -> None:
     assert data["size"] == len(body)
     assert data["sha256"] == hashlib.sha256(body).hexdigest()
     assert len(data["body"]) == (DEAD_LETTER_BODY_BYTES + 2) // 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ({"a": "x" * (DEAD_LETTER_HEADER_BYTES - 1)}, ["a"]),
+        ({"a": "x" * DEAD_LETTER_HEADER_BYTES}, []),
+        ({"ce_id": "1", "a": "写" * DEAD_LETTER_HEADER_BYTES, "ce_type": "t"}, ["ce_id", "ce_type"]),
+        ({str(n): "" for n in range(100_000)}, None),
+    ],
+    ids=["just", "too-large", "one-of-three", "many"],
+)
+def test_a_dead_letter_keeps_the_headers_that_find_room(
+    headers: dict[str, str], kept: list[str] | None
+) -> None:
+    letter = LETTER._replace(message=LETTER.message._replace(headers=headers))
+    event = dead_letter_message(letter, 1_795_428_007_123).body
+    data = check(event)["data"]
+    assert kept is None or list(data["headers"]) == kept
+    assert data["truncated"] is (len(data["headers"]) < len(headers))
+    record = read_dead_letter(event, "1-0")
+    if data["truncated"]:
+        with pytest.raises(Irrecoverable, match="its headers were too large"):
+            record.original()
+    else:
+        assert record.original() == LETTER.message.body
+
+
+def test_no_dead_letter_is_larger_than_a_broker_takes() -> None:
+    for character in ("\x01", '"', "\\", "写", "\u2028", "x"):
+        headers = {f"{n:x}": character * 500 for n in range(1_000)} | dict.fromkeys(
+            map(str, range(9_000)), ""
+        )
+        body = b"\xff" * (2 * DEAD_LETTER_BODY_BYTES)
+        letter = LETTER._replace(message=LETTER.message._replace(body=body, headers=headers))
+        assert len(dead_letter_message(letter, 1_795_428_007_123).body) <= DEAD_LETTER_EVENT_BYTES
 
 
 @pytest.mark.parametrize("retract", [False, True])

@@ -203,7 +203,7 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
     await replica.transport.park(dead_letters(3))
     await replica.transport.park(dead_letters(1))  # once more, as after a crash
     assert len({one.body for one in world.harness.read("image.dead-letter")}) in (3, 4)  # or it was dropped
-    url = world.harness.url
+    url = world.harness.commands_url
     async with broker_for(url).open_dead_letters(url, GROUP) as queue:
         dead = DeadLetters(queue)
         stored = await dead.stored()
@@ -223,7 +223,7 @@ async def test_dead_letters_are_parked_found_redriven_and_removed(world: World) 
 
 
 async def test_the_command_line_publishes(world: World) -> None:
-    url = world.harness.url
+    url = world.harness.commands_url
     replica = await world.replica()
     async with broker_for(url).open_client(url, GROUP) as client:
         positions = await client.publish([Outgoing(REPORTED, body, key="img") for body in numbered(3)])
@@ -233,7 +233,7 @@ async def test_the_command_line_publishes(world: World) -> None:
 
 
 async def test_following_shows_what_comes_and_takes_nothing(world: World) -> None:
-    url = world.harness.url
+    url = world.harness.commands_url
     replica = await world.replica()
     await replica.transport.publish(publications("before"))
     async with (
@@ -249,7 +249,7 @@ async def test_following_shows_what_comes_and_takes_nothing(world: World) -> Non
 
 
 async def test_following_from_the_start(world: World) -> None:
-    url = world.harness.url
+    url = world.harness.commands_url
     replica = await world.replica()
     await replica.transport.publish(publications("before"))
     async with broker_for(url).open_client(url, GROUP) as client:

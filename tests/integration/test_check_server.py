@@ -1,6 +1,9 @@
 """Which servers may be the store."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -9,12 +12,16 @@ from structlog.testing import capture_logs
 from image_moderation.domain.clock import MOST_CLOCK_SKEW
 from image_moderation.domain.errors import Misconfigured, StoreUnavailable
 from image_moderation.domain.policy import Policy
-from image_moderation.redis_connection import connect
+from image_moderation.embedded import EmbeddedRedis
+from image_moderation.redis_connection import connect, connect_one
 from image_moderation.store.checks import check_server
 from image_moderation.store.redis_store import Lifetimes, RedisStore
+from image_moderation.store.scan import CaseScan
 from image_moderation.wiring import clock
 from tests.support.histories import BASE
 from tests.support.servers import RedisServers
+from tests.support.store_backends import Backend, two_reports
+from tests.support.valkey_cluster import ValkeyCluster
 
 
 async def test_a_server_that_evicts_is_refused(redis_servers: RedisServers, tmp_path: Path) -> None:
@@ -53,6 +60,74 @@ async def test_a_server_that_evicts_is_refused(redis_servers: RedisServers, tmp_
         finally:
             await redis.aclose()
             structlog.reset_defaults()
+
+
+NOT_DANGEROUS = "on >secret ~* &* +@all -@dangerous"
+
+
+async def test_a_user_without_the_dangerous_commands_is_enough(any_redis_server: EmbeddedRedis) -> None:
+    async with user(any_redis_server, NOT_DANGEROUS) as redis:
+        store = Backend("redis", client=redis).redis_store()
+        with capture_logs() as logs:
+            await store.open()
+        assert [(one["event"], one["command"]) for one in logs] == [
+            ("store_not_checked", "INFO"),
+            ("store_not_checked", "CONFIG GET"),
+        ]
+        assert len((await store.apply(two_reports())).entries) == 1
+        structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("command", ["time", "get", "set", "evalsha", "zadd", "zcard", "zrem"])
+async def test_a_command_that_is_needed_and_refused_is_named(
+    any_redis_server: EmbeddedRedis, command: str
+) -> None:
+    async with user(any_redis_server, f"{NOT_DANGEROUS} -{command}") as redis:
+        backend = Backend("redis", client=redis)
+
+        async def work() -> None:
+            store = backend.redis_store()
+            await store.open()
+            await store.check()
+            applied = await store.apply(two_reports())
+            await backend.outbox().settle(applied.entries)
+            await backend.outbox().backlog()
+
+        with pytest.raises(StoreUnavailable, match=rf"(?i)\b{command}\b"):
+            await work()
+
+
+@asynccontextmanager
+async def user(server: EmbeddedRedis, rules: str) -> AsyncIterator[Any]:
+    """A client of a user with these rules."""
+    operator: Any = connect_one(server.url)  # untyped in redis-py
+    await operator.execute_command("ACL", "SETUSER", "few", "reset", *rules.split())
+    redis = connect_one(server.tcp_url.replace("//", "//few:secret@"))
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+        await operator.execute_command("ACL", "DELUSER", "few")
+        await operator.aclose()
+
+
+async def test_a_cluster_of_one_node_is_a_store(redis_servers: RedisServers, tmp_path: Path) -> None:
+    """The client gives a bare answer there, where it gives one for each node otherwise."""
+    with ValkeyCluster(tmp_path, redis_servers.engine("valkey"), nodes=1) as cluster:
+        redis = connect(cluster.url)
+        backend = Backend("cluster", cluster.url, client=redis)
+        try:
+            store, outbox = backend.redis_store(), backend.outbox()
+            await store.open()
+            await store.check()
+            applied = await store.apply(two_reports("img-1") + two_reports("img-2"))
+            await outbox.settle(applied.entries)
+            assert (await outbox.backlog()).count == 0
+            scan = CaseScan(redis, "moderation")
+            assert sorted([image async for image, _ in scan.blocked()]) == ["img-1", "img-2"]
+            assert await scan.forget("img-1")
+        finally:
+            await redis.aclose()
 
 
 @pytest.mark.parametrize("seconds", [-2_592_000, -302, 302])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -162,3 +163,11 @@ def test_the_default_directory_is_by_engine_and_major(
 def test_the_session_server_is_there_on_tcp_too(redis_server: EmbeddedRedis) -> None:
     with redis.Redis.from_url(redis_server.tcp_url) as client:
         wait_until(client.ping, "the TCP port answers")
+
+
+def test_a_port_in_use_is_said_before_the_server_tries(redis_servers: RedisServers, tmp_path: Path) -> None:
+    server = redis_servers.new(tmp_path)
+    with socket.create_server(("127.0.0.1", server.port)):
+        says = rf"can't listen on 127.0.0.1:{server.port}: Address already in use"
+        with pytest.raises(EmbeddedError, match=says):
+            server.start()

@@ -1,9 +1,11 @@
 """The gallery at a real broker, without a browser: what it knows when it starts, and while it runs."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import redis
 from starlette.applications import Starlette
@@ -21,6 +23,16 @@ async def running(url: str) -> AsyncIterator[Starlette]:
     app = build(Settings(url))
     async with app.router.lifespan_context(app):
         yield app
+
+
+ME: Any = {"sec_fetch_site": "same-origin", "cookie": "visitor=" + "v" * 22}
+
+
+def sent(url: str, channel: str) -> list[dict[str, Any]]:
+    """The events of a channel, oldest first."""
+    with redis.Redis.from_url(url) as client:
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(channel))
+    return [json.loads(fields[b"__data__"]) for _, fields in entries]
 
 
 def tell(url: str, channel: str, name: str, decided_at: str) -> None:
@@ -57,7 +69,7 @@ async def test_the_first_page_shows_what_the_streams_say(redis_url: str) -> None
 async def test_a_verdict_is_remembered_though_the_service_has_trimmed_it(redis_url: str) -> None:
     tell(redis_url, "image.review-requested", "review-requested", "2026-11-23T10:00:00.000Z")
     async with running(redis_url) as app:
-        assert "Uphold: block “Still lake”" in (await ask(app, "/moderation")).text
+        assert "Block “Still lake”" in (await ask(app, "/moderation")).text
         await ask(app, "/moderation/verdicts/still-lake", "verdict=cleared", sec_fetch_site="same-origin")
         await wait_until_async(lambda: not app.state.site.exhibition.queue(), "answered")
     with redis.Redis.from_url(redis_url) as client:
@@ -65,3 +77,44 @@ async def test_a_verdict_is_remembered_though_the_service_has_trimmed_it(redis_u
         client.xtrim("image.reviewed", maxlen=0)
     async with running(redis_url) as app:
         assert "Nothing waits for a review." in (await ask(app, "/moderation")).text
+
+
+async def test_two_clicks_send_one_report_and_a_retraction_takes_it_back(redis_url: str) -> None:
+    async with running(redis_url) as app:
+        answers = await asyncio.gather(
+            *(ask(app, "/report/still-lake", "reason=spam", **ME) for _ in range(3)),
+            ask(app, "/report/still-lake", "reason=spam", accept="application/json", **ME),
+        )
+        # A second click gets the first one's answer.
+        assert [answer.headers["location"] for answer in answers[:3]] == [
+            "/?reported=still-lake#card-still-lake"
+        ] * 3
+        assert "This image will be blocked automatically" in json.loads(answers[3].text)["notice"]
+        assert [event["type"] for event in sent(redis_url, "image.reported")] == ["image.reported.v1"]
+        again = await ask(app, "/report/still-lake", "reason=hate", **ME)
+        assert again.headers["location"] == "/?reported=still-lake&again=1#card-still-lake"
+    # The site remembers it, although the service trims what it has acked.
+    with redis.Redis.from_url(redis_url) as client:
+        client.xtrim("image.reported", maxlen=0)
+    async with running(redis_url) as app:
+        assert "You reported it" in (await ask(app, "/", **ME)).text
+        for _ in range(2):
+            back = await ask(app, "/report/still-lake/back", "back=1", **ME)
+            assert back.headers["location"] == "/?taken=still-lake#card-still-lake"
+        assert "You reported it" not in (await ask(app, "/", **ME)).text
+    (retraction,) = sent(redis_url, "image.reported")
+    assert retraction["type"] == "image.report-retracted.v1"
+    report = sent(redis_url, "gallery.reports")[0]
+    assert retraction["data"] == {name: report["data"][name] for name in ("image_id", "reporter_id")}
+    assert retraction["time"] >= report["time"]
+    async with running(redis_url) as app:
+        assert "You reported it" not in (await ask(app, "/", **ME)).text
+
+
+async def test_two_clicks_send_one_verdict_and_another_changes_it(redis_url: str) -> None:
+    async with running(redis_url) as app:
+        for verdict in ("cleared", "cleared", "upheld"):
+            answer = await ask(app, "/moderation/verdicts/still-lake", f"verdict={verdict}", **ME)
+            assert answer.headers["location"].endswith("&was=open#case-still-lake")
+    said = [event["data"]["verdict"] for event in sent(redis_url, "image.reviewed")]
+    assert said == ["cleared", "upheld"]

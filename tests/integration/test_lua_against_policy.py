@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.policy import Policy
-from image_moderation.domain.report import Report
+from image_moderation.domain.report import Report, Review, Verdict
 from image_moderation.redis_connection import connect
 from image_moderation.store import lua, packing
 from image_moderation.store.arguments import ApplyArguments
@@ -141,7 +141,7 @@ def test_a_digest_is_found_at_the_start_of_a_record_alone(
 def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) -> None:
     """Written by hand: a change of the layout would make every stored case unreadable."""
 
-    async def scenario() -> bytes | None:
+    async def scenario() -> list[bytes | None]:
         client = connect(redis_url)
         both = Both(client)
         rule = Policy(block_threshold=9, report_window=1000)
@@ -154,11 +154,16 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
                 report("user-5", 4),
             ]
         )
-        value = await both.value("img-42")
+        values = [await both.value("img-42")]
+        rule = Policy(block_threshold=3, report_window=1000)
+        await both.store(rule).apply([report("user-6", 6, reason="nudity")])
+        await both.store(rule).apply([retraction("user-7", 8), retraction("user-3", 7)])
+        await both.store(rule).apply([Review("b", BASE, BASE, Verdict.UPHELD)])
+        values += [await both.value("img-42"), await both.value("b")]
         await client.aclose()
-        return value
+        return values
 
-    value = runner.run(scenario())
+    value, blocked, by_moderator = runner.run(scenario())
     digests = Digests(KEY)
 
     def time(offset: int) -> bytes:
@@ -173,5 +178,25 @@ def test_a_case_shows_what_was_packed(redis_url: str, runner: asyncio.Runner) ->
             digests.reporter("user-5") + time(4) + b"\x00" + bytes(8),
             digests.reporter("user-1") + time(5) + b"\x01" + bytes(8),
             digests.reporter("user-3") + time(9) + b"\xfe" + bytes(8),
+        ]
+    )
+    policy = int(Policy(block_threshold=3, report_window=1000).hash, 16).to_bytes(4, "little")
+    assert blocked == b"".join(
+        [
+            b"\x17" + time(6) + time(6) + b"\0\0",
+            b"\x01\0\0\0" + time(0) + bytes(6) + b"\0\x01",
+            b"\x31\0" + policy + b"\x03\0" + b"\x05\0" + time(3) + time(6),
+            b"\x02\0nudity\0" + b"\x01\0other\0" + b"\x01\0\0" + b"\x01\0spam\0",
+            b"\0",
+            digests.reporter("user-7") + time(8) + b"\xfe" + bytes(8),
+            digests.reporter("user-3") + time(9) + b"\xfe" + bytes(8),
+        ]
+    )
+    assert by_moderator == b"".join(
+        [
+            b"\x13" + bytes(6 + 6 + 2),
+            b"\x01\0\0\0" + time(0) + time(0) + b"\x01\x02",
+            b"\x0a\0" + policy + b"\x03\0" + b"\0\0",
+            b"\0",
         ]
     )

@@ -26,10 +26,18 @@ from image_moderation.store.reporter_key import agree_on_key
 from image_moderation.store.scan import CaseScan
 from image_moderation.wiring import clock
 from tests.support.case_values import case_key, case_value
+from tests.support.decisions import DECISION
 from tests.support.servers import RedisServers
 from tests.support.valkey_cluster import ValkeyCluster
 
-BLOCKED = Case(state=State.BLOCKED, floor=900, revision=1, decided_at=1000, trigger=Trigger.THRESHOLD)
+BLOCKED = Case(
+    state=State.BLOCKED,
+    floor=900,
+    revision=1,
+    decided_at=1000,
+    trigger=Trigger.THRESHOLD,
+    facts=DECISION.facts,
+)
 CLEARED = Case(
     floor=5000,
     revision=2,

@@ -19,7 +19,11 @@ class Answer:
 async def ask(
     app: ASGIApp, path: str, fields: str | None = None, *, host: str = "localhost", **headers: str
 ) -> Answer:
-    """Send a GET, or with `fields` a POST of a form; underscores in header names become hyphens."""
+    """Send a GET, or with `fields` a POST of a form; underscores in header names become hyphens.
+
+    With `fields` that end with "…" the visitor goes away before the form is complete.
+    """
+    leaves = fields is not None and fields.endswith("…")
     raw = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     if fields is not None:
         raw.setdefault("content-type", "application/x-www-form-urlencoded")
@@ -29,14 +33,17 @@ async def ask(
         "scheme": "http",
         "server": (host, 80),
         "client": ("127.0.0.1", 1),
-        "path": path,
-        "query_string": b"",
+        "path": path.partition("?")[0],
+        "query_string": path.partition("?")[2].encode(),
         "headers": [(name.encode(), value.encode()) for name, value in raw.items()],
     }
     messages: list[Message] = []
 
     request: Iterator[Message] = iter(
-        [{"type": "http.request", "body": (fields or "").encode(), "more_body": False}]
+        [
+            {"type": "http.request", "body": (fields or "").encode(), "more_body": leaves},
+            *([{"type": "http.disconnect"}] if leaves else []),
+        ]
     )
 
     async def receive() -> Message:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from image_moderation.domain.case import Case
+from image_moderation.domain.decision import Facts
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Review, Tick, Verdict
 from tests.support.histories import BASE, report, retraction, traces
@@ -105,7 +106,17 @@ unblocked_cases = st.dictionaries(
         floor=st.integers(BASE - 5, BASE + 15),
         revision=st.integers(1, 70_000),
         decided_at=st.integers(BASE - 50, BASE + 150),
+        facts=st.none()
+        | st.builds(
+            Facts,
+            distinct_reporters=st.just(9_000),
+            threshold=st.just(1_000),
+            reasons=st.dictionaries(st.sampled_from(REASONS), st.integers(1, 9_000)),
+            first_reported_at=st.just(1),
+            last_reported_at=st.just(BASE),
+            policy=st.sampled_from(["00000000", "ffffffff"]),
+        ),
     ),
     max_size=2,
 )
-"""Cases that verdicts have left behind."""
+"""Cases that verdicts have left behind, some of them without the facts, as earlier versions stored them."""

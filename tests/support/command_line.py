@@ -18,7 +18,13 @@ class Result(NamedTuple):
 
     @property
     def json(self) -> Any:
+        """One object."""
         return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """A list: one object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
 
 
 Call = Callable[..., Result]

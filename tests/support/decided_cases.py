@@ -1,13 +1,29 @@
 """Cases with each kind of decision, and an open one: for tests of the commands about images' state."""
 
 from image_moderation.domain.case import Case, Record
-from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.decision import Facts, State, Trigger
 from image_moderation.domain.report import Verdict
 from image_moderation.wiring import clock
 
 HOUR, DAY = 3_600_000, 86_400_000
 NOW = clock()
-BY_PEOPLE = Case(state=State.BLOCKED, floor=1, revision=1, decided_at=NOW - HOUR, trigger=Trigger.THRESHOLD)
+FACTS = Facts(
+    distinct_reporters=5,
+    threshold=5,
+    reasons={"spam": 1, "nudity": 4},
+    first_reported_at=NOW - DAY,
+    last_reported_at=NOW - HOUR - 1,
+    policy="3f9a1c77",
+)
+BY_PEOPLE = Case(
+    state=State.BLOCKED,
+    floor=1,
+    revision=1,
+    decided_at=NOW - HOUR,
+    trigger=Trigger.THRESHOLD,
+    facts=FACTS,
+)
+# Stored by a version that kept no facts.
 BY_MODERATOR = Case(
     state=State.BLOCKED,
     revision=3,
@@ -23,6 +39,14 @@ CLEARED = Case(
     trigger=Trigger.MODERATOR,
     verdict=Verdict.CLEARED,
     verdict_time=NOW - 2 * HOUR,
+    facts=Facts(
+        distinct_reporters=0,
+        threshold=5,
+        reasons={},
+        first_reported_at=None,
+        last_reported_at=None,
+        policy="3f9a1c77",
+    ),
 )
 OPEN = Case(
     last=NOW - HOUR,

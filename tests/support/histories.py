@@ -121,5 +121,6 @@ def assert_closed(result: Run, history: Sequence[Report]) -> None:
         revision=1,
         decided_at=decision.decided_at,
         trigger=Trigger.THRESHOLD,
+        facts=decision.facts,
         records={who: Record(time, None, None) for who, time in kept.items()},
     )

@@ -1,4 +1,4 @@
-"""Installs the packages of a folder with a package.json."""
+"""Installs the packages that a package.json names."""
 
 import fcntl
 import json
@@ -14,15 +14,17 @@ class NpmError(Exception):
     """The packages can't be had; the message is one line."""
 
 
-def packages(folder: Path) -> Path:
-    """Return the folder with the packages that `folder` asks for; install missing or outdated ones.
+def packages(wanted: Path, folder: Path) -> Path:
+    """Return the folder with the packages that a package.json names; install missing or outdated ones.
+
+    They go into `folder`, beside a copy of `wanted`.
 
     Raises:
         NpmError: there is no Node.js, or npm can't install them.
     """
     if not (shutil.which("node") and shutil.which("npm")):
         raise NpmError("node and npm are not on PATH")
-    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    folder.mkdir(parents=True, exist_ok=True)
     found = folder / "node_modules"
 
     def installed(name: str) -> str:
@@ -33,7 +35,9 @@ def packages(folder: Path) -> Path:
     # Only one process installs at a time when several processes run tests.
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if any(installed(name) != version for name, version in wanted.items()):
+        versions = json.loads(wanted.read_text())["dependencies"]
+        if any(installed(name) != version for name, version in versions.items()):
+            shutil.copy(wanted, folder)
             done = subprocess.run(
                 ["npm", "install", *QUIET],
                 check=False,

@@ -109,6 +109,10 @@ class FaultProxy:
         await self._enter(Mode.PASS)
         self._match = match
 
+    def switch(self, target: str | os.PathLike[str] | tuple[str, int]) -> None:
+        """Forward new connections to `target`; those that are open stay with the server that they have."""
+        self._target = target
+
     async def __aenter__(self) -> Self:
         await self._listen()
         return self

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from image_moderation.embedded import EmbeddedRedis, Engine, find_engines
+from tests.support.redis_users import create_users
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ HOW_TO_GET = {
     "systemd-analyze": "systemd-analyze on PATH: `make servers`",
     "prometheus": "prometheus and promtool on PATH: `make servers`",
     "chromium": "chromium on PATH: `make servers`",
+    "openssl": "openssl on PATH, which makes certificates: `make servers`",
     "node": "node and npm on PATH, and a registry that npm reaches",
 }
 """Each server that tests may need, and how to install it."""
@@ -82,13 +84,16 @@ class RedisServers:
         return self.engines.get(name) or missing(name)
 
     def get(self, name: str) -> EmbeddedRedis:
-        """Return the session's server of an engine; restart it if a test has stopped it."""
+        """Return the session's server of an engine, with the users of `redis_users`; restart it if a test has
+        stopped it.
+        """
         server = self._running.get(name)
         if server is None:
             server = self.new(self._base_dir / name, engine=name)
             self._running[name] = self._stack.enter_context(server)
         elif not server.running:
             server.restart()
+        create_users(server.url)
         return server
 
     def new(self, data_dir: Path, *, engine: str = "valkey", appendfsync: str = "no") -> EmbeddedRedis:

@@ -1,7 +1,8 @@
-"""A Valkey Cluster of three nodes for tests, each with a third of the slots and without replicas."""
+"""A Valkey Cluster for tests, of a few nodes that share the slots and have no replicas."""
 
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,18 +12,18 @@ from image_moderation.embedded import Engine
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-_SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+_SLOTS = 16_384
 
 
 class ValkeyCluster:
     """A context manager that starts and stops the nodes."""
 
-    def __init__(self, base_dir: Path, engine: Engine) -> None:
+    def __init__(self, base_dir: Path, engine: Engine, *, nodes: int = 3) -> None:
         self._base_dir = base_dir
         self._engine = engine
         self._nodes: list[subprocess.Popen[bytes]] = []
-        self._ports = [free_port() for _ in _SLOTS]
-        self._bus_ports = [free_port() for _ in _SLOTS]
+        self._ports = [free_port() for _ in range(nodes)]
+        self._bus_ports = [free_port() for _ in range(nodes)]
 
     @property
     def url(self) -> str:
@@ -77,11 +78,13 @@ class ValkeyCluster:
         clients = [redis.Redis.from_url(url) for url in self.node_urls]
         try:
             wait_until(lambda: all(map(_answers, clients)), "the nodes of the cluster answer")
-            for client, (first, last) in zip(clients, _SLOTS, strict=True):
-                _cluster(client, "ADDSLOTSRANGE", first, last)
+            for number, client in enumerate(clients):
+                first, beyond = (_SLOTS * n // len(clients) for n in (number, number + 1))
+                _cluster(client, "ADDSLOTSRANGE", first, beyond - 1)
             for port, bus_port in zip(self._ports[1:], self._bus_ports[1:], strict=True):
                 _cluster(clients[0], "MEET", "127.0.0.1", port, bus_port)
-            wait_until(lambda: all(map(_is_whole, clients)), "the nodes form a cluster", timeout=20)
+            whole = partial(_is_whole, nodes=len(clients))
+            wait_until(lambda: all(map(whole, clients)), "the nodes form a cluster", timeout=20)
         finally:
             for client in clients:
                 client.close()
@@ -93,9 +96,9 @@ def _answers(client: redis.Redis) -> bool:
     return False
 
 
-def _is_whole(client: redis.Redis) -> bool:
+def _is_whole(client: redis.Redis, nodes: int) -> bool:
     lines = _cluster(client, "INFO").splitlines()
-    return b"cluster_state:ok" in lines and b"cluster_known_nodes:%d" % len(_SLOTS) in lines
+    return b"cluster_state:ok" in lines and b"cluster_known_nodes:%d" % nodes in lines
 
 
 def _cluster(client: redis.Redis, *words: str | int) -> Any:

@@ -272,3 +272,21 @@ async def test_ticks_are_applied_and_counted_as_nothing() -> None:
         ("apply", True),
     ]
     assert (world.outcomes, world.judged, world.acked) == ({}, {}, [])
+
+
+@pytest.mark.parametrize("step", ["park", "apply", "ack", "publish"])
+async def test_a_step_that_waits_for_long_is_told_until_it_succeeds(step: str) -> None:
+    """The server may answer all that is asked otherwise, so nobody else would notice."""
+    world = World(threshold=1)
+    told: list[str] = []
+    world.fail = {step: [StoreUnavailable("no permission")] * (module.FAILING_FROM + 1)}
+    pause = world.intake._pause
+
+    async def look(seconds: float) -> None:
+        told.append(world.intake.failing)
+        await pause(seconds)
+
+    world.intake._pause = look
+    await world.intake.process([message(1), message(2, body=b"no event")])
+    assert told == [""] * (module.FAILING_FROM - 1) + [f"{step} waits: no permission"] * 2
+    assert world.intake.failing == ""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from image_moderation.domain.decision import Backlog, Delivery, OutboxEntry, Publication
+from image_moderation.domain.policy import Policy
 from image_moderation.events.render import decision_message
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.telemetry.metrics import Metrics
@@ -39,7 +40,7 @@ class Store:
 
 
 async def test_what_the_routing_refuses_stays_is_counted_and_holds_nothing_up() -> None:
-    store, metrics = Store(), Metrics(version="0", block_threshold=5)
+    store, metrics = Store(), Metrics(version="0", policy=Policy())
     sink = BrokerSink(Broker(), store)
     outbox = Outbox(sink=sink, store=store, metrics=metrics, tracing=Tracing(), clock=lambda: NOW)
     assert not outbox.refused_since(NOW)
@@ -60,7 +61,7 @@ async def test_each_delivery_says_what_became_of_it() -> None:
 
 
 async def test_a_decision_that_another_replica_settled_is_not_counted_again() -> None:
-    store, metrics = Store(), Metrics(version="0", block_threshold=5)
+    store, metrics = Store(), Metrics(version="0", policy=Policy())
     sink = BrokerSink(Broker(), store)
     outbox = Outbox(sink=sink, store=store, metrics=metrics, tracing=Tracing(), clock=lambda: NOW)
     labels = {"decision": "unblock", "trigger": "moderator", "mode": "live"}

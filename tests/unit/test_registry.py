@@ -7,7 +7,7 @@ import pytest
 
 from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.schemes import BROKER_SCHEMES, BROKERS, SCHEMES
+from image_moderation.urls import BROKER_SCHEMES, BROKERS, SCHEMES
 from tests.support.brokers import BROKERS as HARNESSES
 
 NATS = "image_moderation.brokers.nats"
@@ -34,7 +34,8 @@ def test_each_scheme_of_a_broker_has_its_folder(scheme: str) -> None:
 def test_a_missing_client_names_the_extra_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nats", None)  # as if it were not installed
     with pytest.raises(
-        Misconfigured, match=r"not installed \(nats\): pip install 'image-moderation\[nats\]'$"
+        Misconfigured,
+        match=r"not installed \(nats\): pip install '\.\[nats\]' in a checkout of image-moderation$",
     ):
         broker_for("nats://host")
 

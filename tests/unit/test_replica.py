@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from image_moderation import loops, replica
-from image_moderation.brokers.port import Figures
+from image_moderation.brokers.port import Damage, Figures
 from image_moderation.domain.decision import Backlog
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from image_moderation.domain.policy import Policy
 from image_moderation.loops import Loop
 from image_moderation.replica import Replica
 from image_moderation.telemetry.health import Health
@@ -27,7 +29,9 @@ class Parts:
         self.errors: dict[str, list[Exception]] = {}
         self.oldest: int | None = None
         self.refused_at = 0
-        self.metrics = Metrics(version="1", block_threshold=5)
+        self.metrics = Metrics(version="1", policy=Policy())
+        self.harm = Damage()
+        self.failing = ""
         self.health = Health(on_ready=self.metrics.ready)
 
     def call(self, name: str) -> None:
@@ -74,6 +78,9 @@ class Parts:
     async def figures(self) -> Figures:
         self.call("figures")
         return Figures(7, 3, 4.5)
+
+    def damage(self) -> Damage:
+        return self.harm
 
     async def revive(self) -> None:
         self.call("revive")
@@ -143,6 +150,23 @@ async def test_a_loop_goes_on_after_an_outage_and_ends_once_asked_to(parts: Part
     assert parts.calls == ["once"] * 4
 
 
+async def test_a_loop_that_is_refused_says_so_once() -> None:
+    stop = asyncio.Event()
+    answers = [*[StoreUnavailable("no permission")] * 5, None, *[StoreUnavailable("no permission")] * 3]
+
+    async def once() -> None:
+        error = answers.pop(0)
+        if not answers:
+            stop.set()
+        if error:
+            raise error
+
+    with capture_logs() as logs:
+        await Loop(0.001, once).run(stop)
+    told = [(one["event"], one["error"]) for one in logs if one["log_level"] == "warning"]
+    assert told == [("loop_failing", "no permission")] * 2, "once for each time of trouble"
+
+
 async def test_a_loop_ends_with_an_error_that_is_no_outage(parts: Parts) -> None:
     parts.errors["once"] = [KeyError("fault")]
 
@@ -180,15 +204,30 @@ async def test_an_old_outbox_is_unavailable_unless_the_routing_refused_lately(pa
 async def test_the_broker_sets_its_checks_and_gauges(parts: Parts) -> None:
     transport = cast("Any", parts)
     await loops.watch_broker(transport, parts.metrics, parts.health)
-    await loops.watch_readers(transport, parts.health)
+    await loops.watch_readers(transport, transport, parts.health)
     assert (parts.health.ok("broker"), parts.health.ok("intake")) == (True, True)
     gauges = ("intake_lag", "intake_pending", "intake_oldest_pending_age_seconds")
     assert [parts.value(name) for name in gauges] == [7, 3, 4.5]
     parts.errors = {"figures": [BrokerUnavailable("refused")], "revive": [BrokerUnavailable("no group")]}
     await loops.watch_broker(transport, parts.metrics, parts.health)
-    await loops.watch_readers(transport, parts.health)
+    await loops.watch_readers(transport, transport, parts.health)
     checks = parts.health.report()["checks"]
     assert (checks["broker"], checks["intake"]) == ("refused", "no group")
+    parts.failing = "apply waits: refused"
+    await loops.watch_readers(transport, transport, parts.health)
+    assert parts.health.report()["checks"]["intake"] == "apply waits: refused"
+
+
+async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Parts) -> None:
+    parts.harm = Damage(600.0, 2, "image.reported: harmed")
+    for _ in range(2):
+        await loops.watch_broker(cast("Any", parts), parts.metrics, parts.health)
+    checks = parts.health.report()["checks"]
+    assert (checks["broker"], checks["channels"]) == ("ok", "image.reported: harmed")
+    assert (parts.value("channel_ahead_seconds"), parts.value("deleted_unread_total")) == (600.0, 4)
+    parts.harm = Damage()
+    await loops.watch_broker(cast("Any", parts), parts.metrics, parts.health)
+    assert parts.health.ok("channels")
 
 
 async def test_nothing_is_reclaimed_during_an_outage(parts: Parts) -> None:

@@ -1,5 +1,7 @@
 """Settings: what each variable takes, how a wrong one is reported, and that no secret is ever shown."""
 
+import os
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -9,14 +11,19 @@ from pydantic import ValidationError
 
 from image_moderation.domain.policy import Policy
 from image_moderation.settings import Settings, SettingsError, milliseconds
+from image_moderation.settings.effective import effective
 from image_moderation.wiring import policy
 
-BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?password=hunter2"}
+BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?protocol=3"}
 SECRET = "hunter2"
 
 
 def load(**variables: str) -> Settings:
     return Settings.load(BROKER | {f"MODERATION_{name}": value for name, value in variables.items()})
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    return {name: one.value for name, one in effective(settings, {}).items()}
 
 
 def refused(environ: Mapping[str, str], embedded_url: str | None = None) -> list[str]:
@@ -31,6 +38,7 @@ def test_defaults() -> None:
     settings = load()
     assert (settings.block_threshold, settings.batch_size, settings.max_event_bytes) == (5, 500, 65_536)
     assert milliseconds(settings.report_window) == 30 * 86_400_000
+    assert settings.dead_letter_max_bytes == 256 * 1024 * 1024
     assert settings.decision_retention is None
     assert settings.reporter_key_bytes is None
     assert settings.store_is_broker
@@ -39,6 +47,8 @@ def test_defaults() -> None:
     assert milliseconds(settings.immunity) == 30 * 86_400_000
     assert (settings.review_threshold, settings.review_grace, settings.urgent_reasons) == (None, None, ())
     assert (settings.max_blocks_per_hour, settings.mode) == (None, "live")
+    assert settings.http_allowed_hosts == ()
+    assert load(HTTP_ALLOWED_HOSTS="A.example, *.pods").http_allowed_hosts == ("a.example", "*.pods")
 
 
 def test_other_variables_and_the_process_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +118,13 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("BATCH_SIZE", "5001", "from 1 to 5,000"),
         ("MAX_EVENT_BYTES", "1023", "from 1,024 to 1,048,576"),
         ("MAX_DELIVERIES", "0", "from 1 to 1,000"),
+        ("DEAD_LETTER_MAX_BYTES", "1048575", "from 1,048,576 to 1,099,511,627,776"),
         ("HTTP_PORT", "65536", "from 0 to 65,535"),
         ("HTTP_HOST", "a b", "host name"),
+        ("HTTP_ALLOWED_HOSTS", "a.example,,b.example", "is not a host name"),
+        ("HTTP_ALLOWED_HOSTS", "https://a.example", "is not a host name"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:8080", "host names without a port"),
+        ("HTTP_ALLOWED_HOSTS", "*", "*.name takes all below a name"),
         ("KEY_PREFIX", "a{b}", "1 to 64 of"),
         ("KEY_PREFIX", "a" * 65, "1 to 64 of"),
         ("CONSUMER_GROUP", "a b", "without spaces"),
@@ -234,6 +249,39 @@ def test_unusable_files(tmp_path: Path) -> None:
         assert text in line
 
 
+@pytest.mark.timeout(10)  # it must not wait for a FIFO's writer, or for the end of a device
+def test_a_secret_is_read_from_a_small_regular_file_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"x" * 16_385)
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        says = {
+            tmp_path / "fifo": "is a FIFO, a socket or a device, not a regular file",
+            tmp_path / "link": "is a FIFO, a socket or a device, not a regular file",
+            tmp_path / "socket": "is a FIFO, a socket or a device, not a regular file",
+            Path("/dev/zero"): "is a FIFO, a socket or a device, not a regular file",
+            Path("/dev/null"): "is a FIFO, a socket or a device, not a regular file",
+            tmp_path: "is a folder, not a regular file",
+            tmp_path / "large": "has more than 16,384 bytes",
+        }
+        for variable in ("BROKER_URL_FILE", "STORE_URL_FILE", "REPORTER_KEY_FILE"):
+            environ = {} if variable == "BROKER_URL_FILE" else BROKER
+            for path, text in says.items():
+                (line,) = refused(environ | {f"MODERATION_{variable}": str(path)})
+                assert line == (
+                    f"MODERATION_{variable}: got {str(path)!a}, which {text}; "
+                    "takes the path of a file that holds the value"
+                )
+
+
+def test_a_secret_may_be_behind_links_as_kubernetes_mounts_it(tmp_path: Path) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "key").write_text("16 bytes or more")
+    (tmp_path / "key").symlink_to(Path("..data") / "key")
+    assert load(REPORTER_KEY_FILE=str(tmp_path / "key")).reporter_key_bytes == b"16 bytes or more"
+
+
 def test_contradictions(tmp_path: Path) -> None:
     both = BROKER | {"MODERATION_BROKER_URL_FILE": str(tmp_path / "url")}
     assert refused(both) == [
@@ -276,12 +324,11 @@ def test_the_options_of_the_policy() -> None:
     assert (rule.immunity, rule.review_threshold, rule.review_grace) == (0, 4, 7_200_000)
     assert (rule.urgent_reasons, rule.max_blocks_per_hour) == (frozenset({"csam", "terrorism"}), 100)
     assert rule.shadow
-    shown = settings.effective()
-    assert shown["MODERATION_URGENT_REASONS"] == "csam,terrorism"
-    assert (shown["MODERATION_REVIEW_GRACE"], shown["MODERATION_MODE"]) == ("2h", "shadow")
+    assert shown(settings)["MODERATION_URGENT_REASONS"] == "csam,terrorism"
+    assert shown(settings)["MODERATION_REVIEW_GRACE"] == "2h"
     assert load(REVIEW_GRACE="2h", URGENT_REASONS="csam").review_grace == timedelta(hours=2)
     assert policy(load()) == Policy()
-    assert load().effective()["MODERATION_URGENT_REASONS"] is None
+    assert shown(load())["MODERATION_URGENT_REASONS"] is None
 
 
 def test_embedded_url_is_the_broker() -> None:
@@ -290,7 +337,7 @@ def test_embedded_url_is_the_broker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "masked"),
     [
         ("redis://:hunter2@h:6379/1", "redis://:***@h:6379/1"),
         ("rediss://bob:hunter2@[::1]:6379", "rediss://bob:***@[::1]:6379"),
@@ -302,25 +349,48 @@ def test_embedded_url_is_the_broker() -> None:
         ("redis+sentinel://:hunter2@h1,h2:26379/main/2", "redis+sentinel://:***@h1,h2:26379/main/2"),
     ],
 )
-def test_effective_masks_addresses(url: str, shown: str) -> None:
+def test_effective_masks_addresses(url: str, masked: str) -> None:
     settings = load(STORE_URL=url)
-    assert settings.effective()["MODERATION_STORE_URL"] == shown
+    assert shown(settings)["MODERATION_STORE_URL"] == masked
     assert not settings.store_is_broker
 
 
 def test_effective_shows_every_variable_as_it_may_be_written() -> None:
     settings = load(REPORTER_KEY=SECRET * 3, REPORT_WINDOW="PT36H", CONSUMER_NAME="one")
-    shown = settings.effective()
-    assert list(shown) == [f"MODERATION_{name.upper()}" for name in Settings.model_fields]
-    assert shown["MODERATION_REPORT_WINDOW"] == "36h"
-    assert shown["MODERATION_DECISION_RETENTION"] is None
-    assert shown["MODERATION_REPORTER_KEY"] == "***"
+    values = shown(settings)
+    assert list(values) == [f"MODERATION_{name.upper()}" for name in Settings.model_fields]
+    assert values["MODERATION_REPORT_WINDOW"] == "36h"
+    assert values["MODERATION_DECISION_RETENTION"] is None
+    assert values["MODERATION_REPORTER_KEY"] == "***"
     assert (
-        shown["MODERATION_STORE_URL"]
-        == shown["MODERATION_BROKER_URL"]
+        values["MODERATION_STORE_URL"]
+        == values["MODERATION_BROKER_URL"]
         == "redis://user:***@broker:6379/0?***"
     )
-    assert SECRET not in f"{shown} {settings!r} {settings}"
+    assert SECRET not in f"{values} {settings!r} {settings}"
+
+
+def test_effective_says_where_each_value_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET * 3)
+    environ = BROKER | {
+        "MODERATION_REPORTER_KEY_FILE": str(tmp_path / "key"),
+        "MODERATION_BATCH_SIZE": "500",
+        "MODERATION_MODE": "off",
+    }
+    found = effective(Settings.load(environ), environ)
+    assert {name: one.origin for name, one in found.items() if one.origin != "default"} == {
+        "MODERATION_BROKER_URL": "environment",
+        "MODERATION_STORE_URL": "MODERATION_BROKER_URL",
+        "MODERATION_REPORTER_KEY": "MODERATION_REPORTER_KEY_FILE",
+        "MODERATION_BATCH_SIZE": "environment",
+    }
+
+
+def test_effective_says_what_it_means_that_a_variable_is_unset() -> None:
+    found = effective(load(), BROKER)
+    unset = {name for name, one in found.items() if one.value is None}
+    assert unset == {name for name, one in found.items() if one.meaning} - {"MODERATION_CONSUMER_NAME"}
+    assert found["MODERATION_LOG_FORMAT"].meaning == "console on a terminal, json elsewhere"
 
 
 def test_a_consumer_name_is_made_once_a_load() -> None:

@@ -1,27 +1,22 @@
-"""Telemetry: the metrics' vocabulary, readiness, log lines and the HTTP server, as an operator meets them."""
+"""Telemetry: the metrics' vocabulary, readiness and log lines, as an operator meets them."""
 
-import asyncio
 import io
 import json
 import logging
 import re
-import signal
-import socket
 import warnings
 from collections.abc import Iterator
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 import structlog
 
 from image_moderation.domain.message import DeadLetterReason
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
+from image_moderation.domain.text import plain
 from image_moderation.telemetry import logs
-from image_moderation.telemetry.health import Health
-from image_moderation.telemetry.http import http_app
+from image_moderation.telemetry.health import DRAINING, Health
 from image_moderation.telemetry.metrics import Metrics
-from image_moderation.telemetry.server import HttpServer
 
 DESIGNED = (
     "batch_reports",
@@ -37,12 +32,15 @@ DESIGNED = (
     "intake_pending",
     "outbox_oldest_age_seconds",
     "outbox_pending",
+    "policy_info",
     "oldest_unanswered_review_age_seconds",
     "ready",
     "report_age_seconds",
     "reports_total",
     "store_call_seconds",
     "dead_letter_flood",
+    "channel_ahead_seconds",
+    "deleted_unread_total",
     "unroutable_total",
     "verdicts_total",
 )
@@ -61,7 +59,7 @@ OUTCOMES = (
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(version="1.2.3", block_threshold=5)
+    return Metrics(version="1.2.3", policy=Policy())
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -81,6 +79,7 @@ def test_the_vocabulary(metrics: Metrics) -> None:
     assert value(metrics, "block_threshold") == 5
     assert 'moderation_build_info{python="' in text
     assert 'version="1.2.3"} 1.0' in text
+    assert f'\nmoderation_policy_info{{hash="{Policy().hash}"}} 1.0\n' in text
 
 
 def test_known_series_start_at_zero(metrics: Metrics) -> None:
@@ -105,7 +104,7 @@ def test_known_series_start_at_zero(metrics: Metrics) -> None:
 def test_two_instances_share_nothing(metrics: Metrics) -> None:
     metrics.reports({Outcome.COUNTED: 3, Outcome.HELD: 1})
     assert value(metrics, "reports_total", outcome="counted") == 3
-    assert value(Metrics(version="1", block_threshold=1), "reports_total", outcome="counted") == 0
+    assert value(Metrics(version="1", policy=Policy()), "reports_total", outcome="counted") == 0
 
 
 def test_each_metric_shows_what_was_set(metrics: Metrics) -> None:
@@ -199,9 +198,9 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
     health = Health(on_ready=changes.append)
     assert health.report() == {
         "status": "unavailable",
-        "checks": dict.fromkeys(("broker", "store", "intake", "outbox"), "starting"),
+        "checks": dict.fromkeys(("broker", "store", "channels", "intake", "outbox"), "starting"),
     }
-    for name in ("broker", "store", "intake", "outbox"):
+    for name in ("broker", "store", "channels", "intake", "outbox"):
         health.set(name, True)
     assert health.ready
     assert health.report()["status"] == "ok"
@@ -214,14 +213,34 @@ def test_health_is_ready_once_every_check_is_ok() -> None:
         health.set("stoer", True)
 
 
-def test_health_logs_a_change_once() -> None:
+def test_health_logs_a_change_once_and_an_outage_again_each_minute() -> None:
+    time = 5.0
     with structlog.testing.capture_logs() as lines:
-        health = Health(("store",))
-        for second in range(3):
+        health = Health(("store",), now=lambda: time)
+        for second in range(150):
+            time = 5.0 + second
             health.set("store", False, f"away for {second} s")
         for _ in range(3):
             health.set("store", True)
-    assert [line["event"] for line in lines] == ["check_failed", "check_ok", "ready"]
+        health.set("store", False, "away again")
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("check_failed", "away for 0 s"),
+        ("check_failed", "away for 60 s"),
+        ("check_failed", "away for 120 s"),
+        ("check_ok", None),
+        ("ready", None),
+        ("check_failed", "away again"),
+        ("not_ready", None),
+    ]
+
+
+def test_a_normal_stop_is_no_failed_check() -> None:
+    with structlog.testing.capture_logs() as lines:
+        health = Health(("intake",))
+        health.set("intake", True)
+        health.set("intake", False, DRAINING)
+    assert {line["log_level"] for line in lines} == {"info"}
+    assert health.report()["checks"]["intake"] == "draining"
 
 
 # --- logs
@@ -277,6 +296,25 @@ def test_console_lines_hold_no_payload() -> None:
 
 
 @pytest.mark.usefixtures("restored_logging")
+def test_console_lines_hold_nothing_that_changes_how_they_are_read() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "console", stream)
+    evil = "a\u202eb\u200bc\u2028d\u0085e\ufefff\x1b[31mg\n2026-11-26 [info] forged"
+    structlog.get_logger("image_moderation.x").info("decision", image_id=evil, more=[evil])
+    logging.getLogger("redis").warning(evil, extra={evil: evil})
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        structlog.get_logger("image_moderation.x").exception("failed")
+        logging.getLogger("redis").exception("failed")
+    shown = stream.getvalue()
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
+    assert sum(line.startswith("20") for line in shown.split("\n")) == 4, "a line each"
+    assert plain(evil) in shown
+    assert plain("façade 図") == "façade 図"
+
+
+@pytest.mark.usefixtures("restored_logging")
 def test_configuring_twice_logs_once() -> None:
     logs.configure("info", "json", io.StringIO())
     stream = io.StringIO()
@@ -287,76 +325,3 @@ def test_configuring_twice_logs_once() -> None:
         warnings.warn("a warning is a log line", UserWarning, stacklevel=1)
     (line,) = stream.getvalue().splitlines()
     assert "a warning is a log line" in json.loads(line)["event"]
-
-
-# --- http
-
-
-async def fetch(url: str, method: str = "GET", accept: str = "*/*") -> tuple[int, dict[str, str], bytes]:
-    def call() -> tuple[int, dict[str, str], bytes]:
-        request = Request(url, method=method, headers={"Accept": accept})
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), error.read()
-
-    return await asyncio.to_thread(call)
-
-
-async def test_the_server(metrics: Metrics) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    health = Health(("store",), on_ready=metrics.ready)
-    server = HttpServer(http_app(metrics, health, b'{"asyncapi": "3.0.0"}'), "127.0.0.1", 0)
-    await server.start()
-    try:
-        assert signal.getsignal(signal.SIGTERM) is handler
-        assert server.port > 0
-        at = f"http://127.0.0.1:{server.port}"
-        assert (await fetch(f"{at}/livez"))[::2] == (200, b'{"status":"ok"}')
-        status, headers, body = await fetch(f"{at}/readyz")
-        assert (status, headers["content-type"], headers["cache-control"]) == (
-            503,
-            "application/json",
-            "no-store",
-        )
-        assert json.loads(body) == {"status": "unavailable", "checks": {"store": "starting"}}
-        health.set("store", True)
-        assert json.loads((await fetch(f"{at}/readyz"))[2]) == {"status": "ok", "checks": {"store": "ok"}}
-        assert b"moderation_ready 1.0\n" in (await fetch(f"{at}/metrics?name=x"))[2]
-        openmetrics = await fetch(f"{at}/metrics", accept="application/openmetrics-text; version=1.0.0")
-        assert openmetrics[2].endswith(b"# EOF\n")
-        assert (await fetch(f"{at}/asyncapi"))[2] == b'{"asyncapi": "3.0.0"}'
-        status, headers, body = await fetch(f"{at}/asyncapi", "HEAD")
-        assert (status, headers["content-length"], body) == (200, "21", b"")
-        status, headers, _ = await fetch(f"{at}/livez", "POST")
-        assert (status, headers["allow"]) == (405, "GET, HEAD")
-        for path in ("/", "/livez/", "/docs"):
-            status, headers, body = await fetch(f"{at}{path}")
-            assert (status, headers["content-type"]) == (404, "application/json")
-            assert json.loads(body)["error"] == "not found"
-    finally:
-        await server.stop()
-    await server.stop()
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", server.port)
-
-
-async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
-            await server.start()
-        await server.stop()
-
-
-async def test_an_idle_client_does_not_hold_up_the_stop(metrics: Metrics) -> None:
-    server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", 0)
-    await server.start()
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /livez HTTP/1.1\r\n")
-    await writer.drain()
-    async with asyncio.timeout(5):
-        await server.stop()
-    writer.close()

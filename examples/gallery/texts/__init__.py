@@ -1,6 +1,6 @@
 """The texts of the pages in English and French, and the choice of a visitor's language.
 
-Imports the standard library, starlette and `typography`.
+Imports the standard library, markupsafe, starlette and `typography`.
 """
 
 import re
@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
+from markupsafe import Markup
 from starlette.requests import Request
 
 from examples.gallery.typography import typeset
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
 """Language names by code, each in its own language; the first is the default."""
+
+AS_WRITTEN = ("thanks",)
+"""Texts that the site's owner has worded, to the letter: typography leaves them alone."""
 
 _COOKIE = "lang"
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
@@ -30,6 +34,10 @@ class Texts:
     def __call__(self, key: str, **values: object) -> str:
         return self._texts[key].format(**values)
 
+    def html(self, key: str, **values: object) -> Markup:
+        """Return the text with its values escaped, unless they are HTML, as those of `moment` and `day`."""
+        return Markup(self._texts[key]).format(**values)  # noqa: S704 - our own text; values are escaped
+
     def known(self, prefix: str, name: str) -> str:
         """Return the text for a name from an event, or the name itself: the contract's enums are open."""
         return self._texts.get(f"{prefix}_{name}", name)
@@ -41,13 +49,20 @@ class Texts:
         number = seconds // size
         return self(f"{unit}_{'1' if number == 1 else 'n'}", n=number)
 
-    def moment(self, at: datetime | str) -> str:
-        """Return date and time in UTC, the same in both languages."""
-        known = datetime.fromisoformat(at) if isinstance(at, str) else at
-        return known.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    def moment(self, at: datetime) -> Markup:
+        """Return date and time in UTC as an element, which a script shows in the visitor's time zone."""
+        return _time(at, "moment", "%Y-%m-%d %H:%M:%S UTC")
 
-    def day(self, at: datetime | str) -> str:
-        return self.moment(at).partition(" ")[0]
+    def day(self, at: datetime) -> Markup:
+        """Return the date like `moment`."""
+        return _time(at, "day", "%Y-%m-%d")
+
+
+def _time(at: datetime, precision: str, form: str) -> Markup:
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-as="{}">{}</time>').format(
+        utc.isoformat(timespec="milliseconds"), precision, utc.strftime(form)
+    )
 
 
 def load() -> dict[str, Texts]:
@@ -61,7 +76,10 @@ def load() -> dict[str, Texts]:
         if lacking := everywhere - set(texts):
             raise ValueError(f"{language}.toml lacks {', '.join(sorted(lacking))}")
     return {
-        language: Texts(language, {key: typeset(text, language) for key, text in texts.items()})
+        language: Texts(
+            language,
+            {key: text if key in AS_WRITTEN else typeset(text, language) for key, text in texts.items()},
+        )
         for language, texts in raw.items()
     }
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from image_moderation.domain.errors import BrokerUnavailable
+from image_moderation.domain.outage import explain
 
 TIMEOUT = 5.0
 """Seconds that a broker may take to answer one call."""
@@ -32,14 +33,9 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[first : first + size]
 
 
-def describe(error: BaseException) -> str:
-    """Return one line for an operator: the kind of error and its text."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no answer in time'}"
-
-
 @contextmanager
 def unavailable_on(
-    *kinds: type[BaseException], explain: Callable[[BaseException], str] = describe
+    *kinds: type[BaseException], explain: Callable[[BaseException], str] = explain
 ) -> Iterator[None]:
     """Raise these errors as BrokerUnavailable: the server, or the way to it, gave no result."""
     try:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from image_moderation.brokers.metrics import registry_for_faststream
 from image_moderation.brokers.reader import Handler
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
@@ -32,13 +33,15 @@ class Options:
     clock: Callable[[], int]
     dead_letter_retention: int
     """How long dead letters are kept where the service itself removes them."""
+    dead_letter_max_bytes: int | None = None
+    """How many bytes of them are kept; None keeps all."""
     decision_retention: int | None = None
     """The same for decisions; None keeps them."""
     redeliver_after: int = 10_000
     """After this time a message that was delivered and not acked goes to another reader, on brokers where the
     client decides that."""
     registry: CollectorRegistry | None = None
-    """Where FastStream's own metrics go."""
+    """Where FastStream's own metrics are shown, as far as they move."""
     tracer_provider: Any = None
     """Where FastStream's own spans go, an OpenTelemetry TracerProvider; None for nowhere."""
 
@@ -50,7 +53,7 @@ class Options:
         """
         made: list[Any] = []
         if self.registry is not None:
-            made.append(prometheus(registry=self.registry))
+            made.append(prometheus(registry=registry_for_faststream(self.registry)))
         if self.tracer_provider is not None:
             made.append(telemetry()(tracer_provider=self.tracer_provider))
         return tuple(made)
@@ -72,6 +75,17 @@ class Figures(NamedTuple):
         """Return the figures of several groups as if they were one."""
         lags, pending, ages = zip(*figures, strict=True)
         return cls(sum(lags), sum(pending), max(ages))
+
+
+class Damage(NamedTuple):
+    """Harm that somebody else has done to the channels, as far as the broker shows it."""
+
+    ahead: float = 0.0
+    """By how many seconds the newest position of a channel lies in the future of the broker's clock."""
+    deleted: int = 0
+    """Messages deleted before the group had read them, since the question before; at least so many."""
+    why: str = ""
+    """One line for an operator, while there is something to do."""
 
 
 class Transport(Protocol):
@@ -132,6 +146,9 @@ class Transport(Protocol):
         Raises:
             BrokerUnavailable: unknown now.
         """
+
+    def damage(self) -> Damage:
+        """Return the harm that the latest `figures` met; each deleted message is told once."""
 
     async def stop(self, drain_timeout: float) -> None:
         """Stop reading, let batches in hand finish for `drain_timeout` seconds, and close.

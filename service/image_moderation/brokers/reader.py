@@ -14,10 +14,15 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from faststream.message import StreamMessage
 
-from image_moderation.brokers.calls import Errors, describe
+from image_moderation.brokers.calls import Errors
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
+from image_moderation.domain.outage import explain
 
+MOST_IN_HAND = 64 * 1024 * 1024
+"""Bytes of messages that one process may have in hand, whatever their number. A reader divides them among its
+lanes.
+"""
 RETRY_DELAY = 0.5
 """Seconds before a lane asks again after the broker gave an error."""
 CANCEL_TIMEOUT = 0.5
@@ -138,7 +143,7 @@ class Reader(ABC):
         for lane in died:
             task = self._lanes[lane]
             error = None if task.cancelled() else task.exception()
-            why = "cancelled" if error is None else describe(error)
+            why = "cancelled" if error is None else explain(error)
             log.warning("reader_restarted", channel=self.channel, error=why)
         with self._errors():
             await self.recover()

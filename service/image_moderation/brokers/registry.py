@@ -6,7 +6,7 @@ from typing import cast
 
 from image_moderation.brokers.port import Broker
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.schemes import scheme_of
+from image_moderation.urls import scheme_of
 
 
 def broker_for(url: str) -> Broker:
@@ -24,6 +24,6 @@ def broker_for(url: str) -> Broker:
     if find_spec(broker.client) is None:
         raise Misconfigured(
             f"the broker needs a client library that is not installed ({broker.client}): "
-            f"pip install 'image-moderation[{broker.name}]'"
+            f"pip install '.[{broker.name}]' in a checkout of image-moderation"
         )
     return cast("Broker", import_module(f"{__package__}.{broker.name}"))

@@ -8,14 +8,17 @@ from typing import Protocol
 
 import structlog
 
-from image_moderation.brokers.calls import Errors, describe
-from image_moderation.brokers.port import Figures, Options
+from image_moderation.brokers.calls import Errors, chunks
+from image_moderation.brokers.port import Damage, Figures, Options
 from image_moderation.brokers.reader import Handler, Reader
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, Outgoing, RawMessage
+from image_moderation.domain.outage import explain
 from image_moderation.events.render import dead_letter_message
 
+PARKED_AT_ONCE = 16
+"""Dead letters that are rendered and sent together: each may have 800 kB, and a batch 5,000 of them."""
 CLOSE_TIMEOUT = 1.0
 """Seconds that closing the connection may take beyond the time that `stop` was given."""
 
@@ -42,6 +45,7 @@ class BaseTransport(ABC):
         self.options = options
         self.readers = readers
         self.errors = errors
+        self._parking = asyncio.Lock()
 
     @abstractmethod
     async def connect(self) -> None:
@@ -63,6 +67,10 @@ class BaseTransport(ABC):
     @abstractmethod
     async def figures(self) -> Figures:
         """See `port.Transport`."""
+
+    def damage(self) -> Damage:
+        """See `port.Transport`. Most brokers let nobody do harm who may only publish."""
+        return Damage()
 
     async def leave(self) -> None:
         """Take this process out of the group, once nothing is in hand."""
@@ -88,11 +96,13 @@ class BaseTransport(ABC):
                 raise BrokerUnavailable(reader.failure)
 
     async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        now = self.options.clock()
-        with self.errors():
-            positions = await self.publisher.publish([dead_letter_message(one, now) for one in dead_letters])
-        if None in positions:
-            raise BrokerUnavailable("the queue of dead letters is missing")
+        for chunk in chunks(dead_letters, PARKED_AT_ONCE):
+            async with self._parking:
+                now = self.options.clock()
+                with self.errors():
+                    positions = await self.publisher.publish([dead_letter_message(one, now) for one in chunk])
+            if None in positions:
+                raise BrokerUnavailable("the queue of dead letters is missing")
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         with self.errors():
@@ -112,7 +122,7 @@ class BaseTransport(ABC):
                 with self.errors():
                     await self.leave()
         except (TimeoutError, BrokerUnavailable) as error:
-            log.warning("drain_incomplete", error=describe(error))
+            log.warning("drain_incomplete", error=explain(error))
         for reader in self.readers:
             await reader.cancel()
         with suppress(TimeoutError, BrokerUnavailable), self.errors():

@@ -1,13 +1,13 @@
 """`blocked`: lists the images that are blocked now."""
 
 import asyncio
-import json
-from typing import Any
+import heapq
+import sys
 
-from image_moderation.cli.explanation import time_of
-from image_moderation.cli.output import Json, note, say, table
+from image_moderation.cli.explanation import decision_facts, time_of
+from image_moderation.cli.output import note, say_json_line, table
 from image_moderation.cli.scanning import report_unreadable, scan_progress
-from image_moderation.cli.since import Since, parse_since
+from image_moderation.cli.since import parse_since
 from image_moderation.domain.case import Case
 from image_moderation.settings import Settings
 from image_moderation.wiring import case_scan, clock
@@ -15,45 +15,42 @@ from image_moderation.wiring import case_scan, clock
 _COLUMNS = ("image", "revision", "decided at", "trigger")
 
 
-def blocked(since: Since = None, as_json: Json = False) -> None:
-    """List the images that are blocked, oldest decision first; with --json a line each, in no order.
-
-    The settings behind each decision are not stored; `inspect` shows the other facts about an image.
-    """
+def run(since: str | None, limit: int | None, *, as_json: bool) -> None:
+    """Print what is blocked; of more than `limit` the images that were decided last."""
     decided_since = parse_since(since, clock())
-    found = asyncio.run(_blocked(Settings.load(), decided_since, as_json=as_json))
+    asyncio.run(_blocked(Settings.load(), decided_since, limit, as_json=as_json))
+
+
+async def _blocked(settings: Settings, since: int | None, limit: int | None, *, as_json: bool) -> None:
+    at_once = as_json and limit is None
+    newest: list[tuple[int, str, Case]] = []
+    """A heap: the oldest is first, and leaves for a newer one."""
+    total = 0
+    async with case_scan(settings) as cases:
+        # Beside lines on the same terminal there is no room for a bar.
+        with scan_progress(shown=not (at_once and sys.stdout.isatty())) as show:
+            async for image, case in cases.blocked(since, show):
+                total += 1
+                if at_once:
+                    say_json_line({"image_id": image} | decision_facts(image, case))
+                    continue
+                kept = case
+                if not as_json:  # a table of many needs no more
+                    kept = Case(revision=case.revision, decided_at=case.decided_at, trigger=case.trigger)
+                add = heapq.heappush if limit is None or total <= limit else heapq.heappushpop
+                add(newest, (case.decided_at, image, kept))
+        report_unreadable(cases)
+    newest.sort()
     if as_json:
-        return
-    if found:
-        found.sort(key=lambda pair: (pair[1].decided_at, pair[0]))
-        table(_COLUMNS, [tuple(_facts(*pair).values()) for pair in found])
+        for _, image, case in newest:
+            say_json_line({"image_id": image} | decision_facts(image, case))
+    elif newest:
+        table(_COLUMNS, [_row(image, case) for _, image, case in newest])
+        if total > len(newest):
+            note(f"{len(newest)} of {total} are shown, those that were decided last")
     else:
         note("nothing is blocked" if since is None else "nothing was blocked since then")
 
 
-async def _blocked(settings: Settings, since: int | None, *, as_json: bool) -> list[tuple[str, Case]]:
-    """Return the rows of the table; with `as_json` print each line as it comes, and return none."""
-    found: list[tuple[str, Case]] = []
-    async with case_scan(settings) as cases:
-        with scan_progress() as show:
-            async for image, case in cases.blocked(since, show):
-                if as_json:
-                    say(json.dumps(_facts(image, case)))
-                else:
-                    found.append(
-                        (
-                            image,
-                            Case(revision=case.revision, decided_at=case.decided_at, trigger=case.trigger),
-                        )
-                    )
-        report_unreadable(cases)
-    return found
-
-
-def _facts(image: str, case: Case) -> dict[str, Any]:
-    return {
-        "image_id": image,
-        "revision": case.revision,
-        "decided_at": time_of(case.decided_at),
-        "trigger": case.trigger,
-    }
+def _row(image: str, case: Case) -> tuple[object, ...]:
+    return image, case.revision, time_of(case.decided_at), case.trigger

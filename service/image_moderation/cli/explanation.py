@@ -1,17 +1,27 @@
 """Explains a case in words. Pure functions; the facts come from the store."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from image_moderation.domain.case import Case
-from image_moderation.domain.decision import Action, Decision, State, Trigger
+from image_moderation.domain.decision import Action, Decision, Facts, State, Trigger
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Verdict
 from image_moderation.domain.rules.decisions import requested
 from image_moderation.domain.rules.records import distinct_groups
-from image_moderation.events.render import decision_id, stamp
+from image_moderation.events.render import decision_id, facts_data, stamp
 
 time_of = stamp
+
+_FACTS = (
+    "distinct_reporters",
+    "threshold",
+    "reasons",
+    "first_reported_at",
+    "last_reported_at",
+    "policy",
+)
 
 
 def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy, now: int) -> list[str]:
@@ -28,7 +38,25 @@ def explain(image: str, case: Case, waiting: Sequence[Decision], policy: Policy,
         ]
     else:
         lines = _open(image, case, policy, now)
-    return lines + _last_decision(case, waiting)
+    return lines + _last_decision(image, case, waiting, policy)
+
+
+def decision_facts(image: str, case: Case) -> dict[str, Any]:
+    """Return the latest decision of a decided case and what it relied on, named as in its event.
+
+    `event_id` is the id under which it was first published. What isn't stored, or wasn't there, is None.
+    """
+    decision = case.last_decision(image)
+    facts = {} if decision is None else facts_data(decision) | {"policy": decision.policy}
+    return {
+        "event_id": decision and decision_id(decision),
+        "action": case.last_action,
+        "revision": case.revision,
+        "decided_at": stamp(case.decided_at),
+        "trigger": case.trigger,
+        "automated": case.trigger is not Trigger.MODERATOR,
+        **{name: facts.get(name) for name in _FACTS},
+    }
 
 
 def withheld_until(case: Case, policy: Policy) -> int | None:
@@ -42,13 +70,6 @@ def withheld_until(case: Case, policy: Policy) -> int | None:
 def immune_until(case: Case, now: int) -> int | None:
     """Return until when no report counts, because a moderator cleared the image; None if reports count."""
     return case.floor if case.verdict is Verdict.CLEARED and case.floor > now else None
-
-
-def last_action(case: Case) -> Action:
-    """Return the action of a decided case's latest decision."""
-    if case.state is State.BLOCKED:
-        return Action.BLOCK
-    return Action.UNBLOCK if case.trigger is Trigger.MODERATOR else Action.REQUEST_REVIEW
 
 
 def _open(image: str, case: Case, policy: Policy, now: int) -> list[str]:
@@ -113,7 +134,7 @@ def _remarks(case: Case, now: int) -> list[str]:
     if len(standing) > case.score:
         lines.append(f"{len(standing)} people reported it; those of one group count once.")
     if reasons := Counter(record.reason or "" for record in standing):
-        lines.append(f"Reasons: {', '.join(f'{name} {count}' for name, count in reasons.most_common())}.")
+        lines.append(f"Reasons: {_counts(reasons)}.")
     if retracted := len(case.records) - len(standing):
         lines.append(f"Retracted by their reporters: {retracted}.")
     if 0 < case.floor <= now:
@@ -155,22 +176,43 @@ def _shadow(case: Case) -> list[str]:
     return lines
 
 
-def _last_decision(case: Case, waiting: Sequence[Decision]) -> list[str]:
+def _last_decision(image: str, case: Case, waiting: Sequence[Decision], policy: Policy) -> list[str]:
     lines: list[str] = []
-    if case.revision:
+    if case.last_action:
         last = next((one for one in waiting if one.revision == case.revision), None)
         where = "has been published" if last is None else "waits in the outbox to be published"
-        did = {Action.BLOCK: "blocked", Action.UNBLOCK: "unblocked"}.get(
-            last_action(case), "review asked for"
-        )
+        did = {Action.BLOCK: "blocked", Action.UNBLOCK: "unblocked"}.get(case.last_action, "review asked for")
         by = f" by {case.trigger}" if case.trigger else ""
         at = stamp(case.decided_at)
         lines.append(f"Last decision: revision {case.revision}, {did} at {at}{by}; it {where}.")
-    for one in waiting:
-        reasons = ", ".join(f"{name} {count}" for name, count in sorted(one.reasons.items()))
-        lines.append(
-            f"In the outbox: {one.action}, revision {one.revision}, event {decision_id(one)}, "
-            f"{one.distinct_reporters} of {one.threshold} distinct reporters"
-            f"{f' ({reasons})' if reasons else ''}."
-        )
+        lines += _relied_on(case.last_decision(image), policy)
+    lines += [
+        f"In the outbox: {one.action}, revision {one.revision}, event {decision_id(one)}, {_reporters(one)}."
+        for one in waiting
+    ]
     return lines
+
+
+def _relied_on(decision: Decision | None, policy: Policy) -> list[str]:
+    """Return the facts that the latest decision relied on. `policy` is this environment's."""
+    if decision is None:
+        return ["Its counts are not stored: an earlier version took it."]
+    lines: list[str] = []
+    if decision.action is not Action.UNBLOCK:
+        lines.append(f"Counted then: {_reporters(decision)}.")
+    first, last = decision.first_reported_at, decision.last_reported_at
+    if first is not None and last is not None:
+        lines.append(f"These reports range from {stamp(first)} to {stamp(last)}.")
+    here = "" if decision.policy == policy.hash else f"; this environment's policy is {policy.hash}"
+    return [*lines, f"Its event is {decision_id(decision)}, its policy {decision.policy}{here}."]
+
+
+def _reporters(facts: Facts) -> str:
+    reasons = f" ({_counts(facts.reasons)})" if facts.reasons else ""
+    return f"{facts.distinct_reporters} of {facts.threshold} distinct reporters{reasons}"
+
+
+def _counts(reasons: Mapping[str, int]) -> str:
+    """Return reasons with their counts, the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{name} {count}" for name, count in ordered)

@@ -3,28 +3,22 @@
 import asyncio
 import struct
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from image_moderation.cli.output import Failed, Json, encodable, note, plain, say, say_json
+from image_moderation.cli.output import Failed, confirmation, encodable, note, plain, say, say_json
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Decision, State
 from image_moderation.settings import Settings
 from image_moderation.wiring import case_scan, reading_store
 
 
-def forget(
-    image: Annotated[str, typer.Option("--image", metavar="ID", help="The image's id.")],
-    as_json: Json = False,
-) -> None:
-    """Remove everything known about one image: its reporters, its state and its verdict. Asks no
-    confirmation.
-
-    This unblocks nothing: no event is published, and new reports count from zero. A decision that is not
-    published yet will still be published.
-    """
-    removed, case, waiting = asyncio.run(_forget(Settings.load(), encodable(image, "--image")))
+def run(image: str, *, yes: bool, as_json: bool) -> None:
+    """Remove the image's case, once that is confirmed."""
+    ask = confirmation("forget: it removes what is known about the image", yes=yes)
+    settings = Settings.load()
+    known, case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
+    if known:
+        ask(f"Forget {image}, {_words(case)}?")
+    removed = asyncio.run(_forget(settings, image))
     if as_json:
         say_json(
             {
@@ -45,15 +39,19 @@ def forget(
         raise Failed(f"{plain(image)}: nothing is known about it")
 
 
-async def _forget(settings: Settings, image: str) -> tuple[bool, Case | None, Sequence[Decision]]:
-    async with reading_store(settings) as store, case_scan(settings) as cases:
-        case: Case | None
-        waiting: Sequence[Decision]
+async def _read(settings: Settings, image: str) -> tuple[bool, Case | None, Sequence[Decision]]:
+    """Return whether there is a case, the case if this version can read it, and its unpublished decisions."""
+    async with reading_store(settings) as store:
         try:
             case, waiting = await store.case(image)
         except (struct.error, ValueError, IndexError):
-            case, waiting = None, ()
-        return await cases.forget(image), case, waiting
+            return True, None, ()
+        return case.known, case, waiting
+
+
+async def _forget(settings: Settings, image: str) -> bool:
+    async with case_scan(settings) as cases:
+        return await cases.forget(image)
 
 
 def _words(case: Case | None) -> str:

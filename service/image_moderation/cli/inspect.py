@@ -3,12 +3,10 @@
 import asyncio
 import struct
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from image_moderation.cli.explanation import explain, immune_until, last_action, time_of, withheld_until
-from image_moderation.cli.output import Failed, Json, encodable, plain, say, say_json, table
+from image_moderation.cli.explanation import decision_facts, explain, immune_until, time_of, withheld_until
+from image_moderation.cli.output import Failed, encodable, plain, say, say_json, table
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Decision, State
 from image_moderation.domain.policy import Policy
@@ -20,13 +18,8 @@ DIGEST_SHOWN = 8
 """Hexadecimal digits, enough to distinguish the reporters of one image."""
 
 
-def inspect(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")], as_json: Json = False
-) -> None:
-    """Explain why IMAGE is or isn't blocked, and list its reporters by their digests.
-
-    Uses the threshold and the window of this environment, so set the variables as the service has them.
-    """
+def run(image: str, *, as_json: bool) -> None:
+    """Print why the image is or isn't blocked, and its reporters."""
     settings = Settings.load()
     case, waiting = asyncio.run(_read(settings, encodable(image, "IMAGE")))
     rule = policy(settings)
@@ -77,9 +70,10 @@ def _facts(image: str, case: Case, waiting: Sequence[Decision], rule: Policy, no
         "blocked": case.state is State.BLOCKED,
         "revision": case.revision if decided else None,
         "decided_at": time_of(case.decided_at) if decided else None,
-        "decision": last_action(case) if decided else None,
+        "decision": case.last_action,
         "trigger": case.trigger,
         "published": all(one.revision != case.revision for one in waiting) if decided else None,
+        "last_decision": decision_facts(image, case) if decided else None,
         "waiting_in_outbox": [
             {"id": decision_id(one), "action": one.action, "revision": one.revision} for one in waiting
         ],

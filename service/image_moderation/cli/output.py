@@ -8,17 +8,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
-
-import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from image_moderation.domain.errors import StoreUnavailable, Unavailable
+from image_moderation.domain.text import plain as plain  # noqa: PLC0414 - commands print through this module
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NAME = "image-moderation"
 
 
 class WrongCall(Exception):
@@ -29,19 +27,29 @@ class Failed(Exception):
     """The command failed: exit 1, one line."""
 
 
-def plain(text: object) -> str:
-    """Return `text` with control characters and line breaks escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
 def say(text: str) -> None:
-    """Print a line of the result."""
-    print(text, flush=True)
+    """Print a line of the result.
+
+    Raises:
+        Failed: nothing can be written, as on a full disk.
+        BrokenPipeError: the reader of the pipe has ended, which is no fault.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failed(f"standard output can't be written: {error.strerror}") from None
 
 
 def say_json(value: Any) -> None:
     """Print the result for programs, indented so that people can read it too."""
-    print(json.dumps(value, indent=2), flush=True)
+    say(json.dumps(value, indent=2))
+
+
+def say_json_line(value: Any) -> None:
+    """Print one element of a list for programs: one a line, so that a long list can be read as it comes."""
+    say(json.dumps(value))
 
 
 def note(text: str) -> None:
@@ -54,12 +62,23 @@ def complain(text: str) -> None:
     _to_stderr(text, "red")
 
 
+_bars: list["Console"] = []
+"""The console of the bar that is shown now, which prints lines above it."""
+
+
 def _to_stderr(text: str, style: str) -> None:
-    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    from rich.console import Console
+
+    console = _bars[-1] if _bars else Console(stderr=True)
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under headings."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     cells = [[plain(cell) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
@@ -75,12 +94,31 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 @contextmanager
-def progress(label: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error if that is a terminal; call the value with each further progress."""
+def progress(
+    label: str, total: float | None = None, *, shown: bool = True
+) -> Iterator[Callable[[float], None]]:
+    """Show a bar on standard error if that is a terminal; call the value with each further progress.
+
+    `note` and `complain` print above the bar; nothing else may be printed to the terminal meanwhile.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    # Redirecting would send the result of a command to standard error.
+    with Progress(
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda more: bar.advance(task, more)
+        _bars.append(console)
+        try:
+            yield lambda more: bar.advance(task, more)
+        finally:
+            _bars.pop()
 
 
 def explain_outage(error: Unavailable) -> str:
@@ -93,13 +131,40 @@ def encodable(text: str, argument: str) -> str:
     """Return `text`, the value of an argument.
 
     Raises:
-        WrongCall: the shell passed bytes that are not UTF-8.
+        WrongCall: it is empty, or the shell passed bytes that are not UTF-8.
     """
+    if not text:
+        raise WrongCall(f"{argument}: is empty")
     try:
         text.encode()
     except UnicodeEncodeError:
         raise WrongCall(f"{argument}: it is not UTF-8 text") from None
     return text
+
+
+def confirmation(what: str, *, yes: bool) -> Callable[[str], None]:
+    """Return what asks a question on the terminal and raises Failed unless the answer is yes.
+
+    With `yes` it asks nothing. `what` is the command and what it removes, for the error.
+
+    Raises:
+        WrongCall: there is no terminal to ask on.
+    """
+    if not (yes or (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())):
+        raise WrongCall(f"{what} for good, and there is no terminal to ask on; confirm with --yes")
+
+    def ask(question: str) -> None:
+        if yes:
+            return
+        # Typer's prompt would write a space to standard output, into the result.
+        print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            print(file=sys.stderr)
+        if answer.strip().lower() not in ("y", "yes"):
+            raise Failed("nothing was removed")
+
+    return ask
 
 
 def prepare() -> None:

@@ -1,13 +1,8 @@
-"""`report`: publishes a report, a retraction, or a file of reports."""
+"""`report`: publishes a report or a retraction."""
 
-from pathlib import Path
-from typing import Annotated
 from uuid import uuid4
 
-import typer
-
-from image_moderation.cli.output import Json, WrongCall, encodable
-from image_moderation.cli.report_file import report_file
+from image_moderation.cli.output import encodable
 from image_moderation.cli.send import send
 from image_moderation.events.models import REPORTED_CHANNEL
 from image_moderation.events.render import report_event
@@ -17,43 +12,10 @@ from image_moderation.wiring import clock
 SOURCE = "/image-moderation/cli"
 
 
-def report(
-    image: Annotated[str | None, typer.Argument(metavar="IMAGE", help="The image's id.")] = None,
-    reporter: Annotated[
-        str | None, typer.Option(metavar="ID", help="Who reports; a new one if left out.")
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="G", help="The reporter's group, such as a device; all reporters of one group count once."
-        ),
-    ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="R", help="Why: one word, such as `nudity`.")] = None,
-    retract: Annotated[
-        bool, typer.Option("--retract", help="Retract the earlier report of --reporter.")
-    ] = False,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="F",
-            help="Publish JSON lines instead, `-` for standard input: each is a whole event, or an object "
-            "with image_id, reporter_id, reason, reporter_group. Lines that can't be used are listed.",
-        ),
-    ] = None,
-    as_json: Json = False,
+def run(
+    image: str, reporter: str | None, reason: str | None, group: str | None, *, retract: bool, as_json: bool
 ) -> None:
-    """Publish a report of IMAGE and print the event's id."""
-    if file is not None:
-        if image is not None or reporter or group or reason or retract:
-            raise WrongCall("report: --file stands alone; its lines name images and reporters")
-        report_file(file, as_json=as_json)
-        return
-    if image is None:
-        raise WrongCall("report: name an IMAGE, or a --file of reports")
-    if retract and reporter is None:
-        raise WrongCall("report: --retract needs --reporter, whose report it retracts")
-    if retract and (reason is not None or group is not None):
-        raise WrongCall("report: a retraction has neither --reason nor --group")
+    """Publish one report or retraction and print its event's id; without `reporter` by a fresh one."""
     settings = Settings.load()
     event_id, now = str(uuid4()), clock()
     body = report_event(

@@ -119,7 +119,12 @@ def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:
         given = None  # the parser raises with the reason
     if isinstance(given, dict) and "specversion" not in given and "image_id" in given:
         body = _event_of_object(given, now)
-    report = parse(RawMessage(REPORTED_CHANNEL, "", body, now), now, max_bytes)
+    try:
+        report = parse(RawMessage(REPORTED_CHANNEL, "", body, now), now, max_bytes)
+    except Malformed as malformed:
+        # A short object has no `data`, and what stands in one line needs no number of a line.
+        error = str(malformed) if body is line else str(malformed).replace("data.", "")
+        raise Malformed(malformed.reason, error.replace(" at line 1 column ", " at column ")) from None
     return Outgoing(REPORTED_CHANNEL, body, key=report.image_id)
 
 

@@ -3,14 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Annotated
-
-import typer
 
 from image_moderation.cli.output import (
     Failed,
-    Json,
     complain,
     encodable,
     explain_outage,
@@ -20,7 +17,7 @@ from image_moderation.cli.output import (
     say_json,
 )
 from image_moderation.cli.scanning import report_unreadable, scan_progress
-from image_moderation.cli.since import Since, parse_since
+from image_moderation.cli.since import parse_since
 from image_moderation.domain.case import Case
 from image_moderation.domain.errors import Unavailable
 from image_moderation.domain.message import Outgoing
@@ -38,47 +35,38 @@ class Result:
     """The progress so far."""
 
     published: Counter[str] = field(default_factory=Counter)
-    """Events by channel."""
+    """Events by channel; of a dry run those that would be published."""
     undecided: list[str] = field(default_factory=list)
     """Named images without any decision."""
     earlier: list[str] = field(default_factory=list)
     """Named images whose latest decision is older than --since."""
 
 
-def republish(
-    images: Annotated[
-        list[str] | None, typer.Argument(metavar="IMAGE…", help="Images, by their ids; all if left out.")
-    ] = None,
-    since: Since = None,
-    as_json: Json = False,
-) -> None:
-    """Publish the state of images again, blocked or not, for consumers that lost events.
-
-    The events have the revision and decided_at of the latest decision, so consumers that know it ignore them.
-    They have new ids, and no counts, because those are no longer stored.
-    """
+def run(images: Sequence[str], since: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Publish the state of these images, or of all; with `dry_run` only count what would be published."""
     now = clock()
     decided_since = parse_since(since, now)
-    named = list(dict.fromkeys(encodable(image, "IMAGE") for image in images or ()))
+    named = list(dict.fromkeys(encodable(image, "IMAGE") for image in images))
     result = Result()
     try:
-        asyncio.run(_republish(Settings.load(), named, decided_since, now, result))
+        asyncio.run(_republish(Settings.load(), named, decided_since, now, result, dry_run=dry_run))
     except Unavailable as error:
         before = f"{result.published.total()} events were published before, perhaps a few more"
         raise Failed(f"{explain_outage(error)}; {before}; repeating is safe") from None
     if as_json:
         say_json(
             {
-                "published": result.published.total(),
+                "would_publish" if dry_run else "published": result.published.total(),
                 "channels": dict(result.published),
                 "never_decided": result.undecided,
                 "decided_earlier": result.earlier,
             }
         )
     else:
-        say(f"{result.published.total()} published{_by_channel(result.published)}")
+        did = "would be published" if dry_run else "published"
+        say(f"{result.published.total()} {did}{_by_channel(result.published)}")
     for image in result.undecided:
-        complain(f"{plain(image)}: there is no decision about it, so nothing was published")
+        complain(f"{plain(image)}: there is no decision about it, so there is nothing to publish")
     for image in result.earlier:
         complain(f"{plain(image)}: it was decided before --since, so nothing was published")
     if result.undecided:
@@ -86,14 +74,17 @@ def republish(
 
 
 async def _republish(
-    settings: Settings, named: Sequence[str], since: int | None, now: int, result: Result
+    settings: Settings, named: Sequence[str], since: int | None, now: int, result: Result, *, dry_run: bool
 ) -> None:
     policy_hash = policy(settings).hash
-    async with case_scan(settings) as cases, broker_client(settings) as client:
+    async with AsyncExitStack() as stack:
+        cases = await stack.enter_async_context(case_scan(settings))
+        client = None if dry_run else await stack.enter_async_context(broker_client(settings))
         messages: list[Outgoing] = []
 
         async def publish() -> None:
-            await client.publish(messages)
+            if client is not None:
+                await client.publish(messages)
             result.published.update(message.channel for message in messages)
             messages.clear()
 

@@ -8,10 +8,10 @@ from image_moderation.store.scan import CaseScan
 
 
 @contextmanager
-def scan_progress() -> Iterator[Callable[[int, int], None]]:
+def scan_progress(*, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Show a bar during a scan; call the value with the number of keys scanned and their total."""
     seen = 0
-    with progress("scanning", 1.0) as advance:
+    with progress("scanning", 1.0, shown=shown) as advance:
 
         def show(scanned: int, total: int) -> None:
             nonlocal seen

@@ -1,21 +1,10 @@
 """Parses `--since`: a point in time, or a duration before now."""
 
 from datetime import UTC, datetime
-from typing import Annotated
-
-import typer
 
 from image_moderation.cli.output import WrongCall, plain
 from image_moderation.settings import milliseconds
 from image_moderation.settings.values import parse_duration
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Only decisions since then: 2026-11-23T10:00:00Z, or a duration such as 2h.",
-    ),
-]
 
 
 def parse_since(text: str | None, now: int) -> int | None:

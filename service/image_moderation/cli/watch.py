@@ -3,9 +3,7 @@
 import asyncio
 import json
 import signal
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from image_moderation.cli.output import note, plain, say
 from image_moderation.events.models import DECISION_CHANNELS, REVIEW_CHANNEL
@@ -16,13 +14,8 @@ ASKED = "review requested"
 """Shown for a request for review in place of the state, which it doesn't change."""
 
 
-def watch(
-    from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin with the oldest decision that the broker still has.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each event unchanged, one a line.")] = False,
-) -> None:
-    """Show decisions as they are published, until Ctrl-C. No consumer loses one by it."""
+def run(*, from_start: bool, as_json: bool) -> None:
+    """Print each decision, until SIGINT or SIGTERM."""
     try:
         asyncio.run(_watch(Settings.load(), from_start=from_start, as_json=as_json))
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
-from image_moderation.contracts.asyncapi import document
+from image_moderation.contracts.asyncapi import RECEIVED, document
+from image_moderation.contracts.examples import EXAMPLES
 from image_moderation.contracts.schemas import json_schema
-from image_moderation.events.models import EVENT_TYPES
+from image_moderation.events.models import EVENT_TYPES, EventType
 
 _SCHEMAS = "schemas"
+_EXAMPLES = "examples/valid"
 _SUFFIX = ".schema.json"
 
 
@@ -15,9 +17,25 @@ def files() -> dict[str, bytes]:
     """Return every generated file by its path below `contracts/`."""
     schemas = {
         f"{_SCHEMAS}/{row.name}{_SUFFIX}": json.dumps(json_schema(row.name), indent=2, ensure_ascii=False)
+        + "\n"
         for row in EVENT_TYPES
     }
-    return {"asyncapi.json": document()} | {path: f"{text}\n".encode() for path, text in schemas.items()}
+    examples = {f"{_EXAMPLES}/{_stem(row)}.json": _written(row) for row in EVENT_TYPES}
+    return {"asyncapi.json": document()} | {
+        path: text.encode() for path, text in (schemas | examples).items()
+    }
+
+
+def _stem(row: EventType) -> str:
+    """Return `retracted` for `image.report-retracted.v1`, and the others by the same rule."""
+    return row.name.removeprefix("image.").removeprefix("report-").removesuffix(".v1")
+
+
+def _written(row: EventType) -> str:
+    """Return an example as its sender writes it: a producer as it likes, the service without spaces."""
+    if row.channel in RECEIVED:
+        return json.dumps(EXAMPLES[row.name], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(EXAMPLES[row.name], separators=(",", ":"), ensure_ascii=False)
 
 
 def drift(root: Path) -> list[str]:

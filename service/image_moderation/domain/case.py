@@ -1,9 +1,9 @@
 """A case: all that is known about one image, as plain values."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.decision import Action, Decision, Facts, State, Trigger
 from image_moderation.domain.report import OTHER, UNSPECIFIED, Verdict
 
 REASON_TABLE_BYTES = 240
@@ -52,6 +52,8 @@ class Case:
     decided_at: int = 0
     trigger: Trigger | None = None
     """Of the latest decision."""
+    facts: Facts | None = None
+    """Of the latest decision, whatever happened since; None if it was stored before facts were."""
     verdict: Verdict | None = None
     """The newest by time. `upheld` of an open case was given in shadow mode, and is not applied."""
     verdict_time: int = 0
@@ -71,6 +73,31 @@ class Case:
     def known(self) -> bool:
         """False for an image without events, also if its case was forgotten a moment ago."""
         return self != Case(decided_at=self.decided_at)
+
+    @property
+    def last_action(self) -> Action | None:
+        """The latest decision's action; None if nothing was decided."""
+        if not self.revision:
+            return None
+        if self.state is State.BLOCKED:
+            return Action.BLOCK
+        return Action.UNBLOCK if self.trigger is Trigger.MODERATOR else Action.REQUEST_REVIEW
+
+    def last_decision(self, image_id: str) -> Decision | None:
+        """Return the latest decision, without its trace; None if there is none, or its facts are unknown."""
+        action = self.last_action
+        if action is None or self.trigger is None or self.facts is None:
+            return None
+        return Decision(
+            **asdict(self.facts),
+            image_id=image_id,
+            action=action,
+            revision=self.revision,
+            decided_at=self.decided_at,
+            state=self.state,
+            trigger=self.trigger,
+            automated=self.trigger is not Trigger.MODERATOR,
+        )
 
     @property
     def reported(self) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """A decision about one image with the facts it relied on, and its way through the outbox."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
@@ -34,8 +34,26 @@ class State(StrEnum):
     BLOCKED = "blocked"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The facts that a decision relied on. None of them is personal, so a case keeps those of its latest."""
+
+    distinct_reporters: int
+    """Distinct groups among the standing reporters; a reporter without a group is one of its own."""
+    threshold: int
+    reasons: Mapping[str, int]
+    """Standing reporters by reason; sums to reporters, not to groups."""
+    first_reported_at: int | None
+    """In milliseconds, of the reports that count. None, like `last_reported_at`, if none does: a moderator
+    blocked an image without reports, or unblocked one.
+    """
+    last_reported_at: int | None
+    policy: str
+    """Short stable hash of the effective policy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Facts):
     """Never changes once taken: every publication of it is a pure function of these fields."""
 
     image_id: str
@@ -47,18 +65,13 @@ class Decision:
     state: State
     trigger: Trigger
     automated: bool
-    distinct_reporters: int
-    """Distinct groups among the standing reporters; a reporter without a group is one of its own."""
-    threshold: int
-    reasons: Mapping[str, int]
-    """Standing reporters by reason; sums to reporters, not to groups."""
-    first_reported_at: int | None
-    """None, like `last_reported_at`, if no report counts: a moderator blocked an image without reports."""
-    last_reported_at: int | None
-    policy: str
-    """Short stable hash of the effective policy."""
     traceparent: str | None = None
     """W3C Trace Context of the message that caused it; None if it had none."""
+
+    @property
+    def facts(self) -> Facts:
+        """The facts alone, as a case keeps them."""
+        return Facts(**{field.name: getattr(self, field.name) for field in fields(Facts)})
 
 
 class OutboxEntry(NamedTuple):

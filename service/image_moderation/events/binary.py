@@ -4,6 +4,7 @@ The attribute `id` is the header `ce_id` on Kafka, `cloudEvents:id` or `cloudEve
 on NATS. A message in binary mode is turned into a structured one here, for the one parser.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -18,10 +19,15 @@ CONTENT_TYPE = "content-type"
 STRUCTURED = "application/cloudevents+json"
 """The content type of an event in structured mode, as this service sends it."""
 _ANY_STRUCTURED = "application/cloudevents"
+_MILLISECONDS = re.compile(r"[0-9]{13}")
+"""The years 2001 to 2286 since 1970: fewer digits are seconds, more are micro- or nanoseconds."""
 
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the event's attributes if `headers` are those of binary mode, else None."""
+    """Return the event's attributes if `headers` are those of binary mode, else None.
+
+    A `time` that is no number of milliseconds stays as it is, for the parser to judge.
+    """
     lower = {name.lower(): value for name, value in headers.items()}
     content_type = lower.get(CONTENT_TYPE, "")
     prefix = next((one for one in PREFIXES if f"{one}specversion" in lower), None)
@@ -33,7 +39,7 @@ def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
     if prefix == "ce-":
         # On NATS other characters than printable ASCII are percent-encoded; the others write UTF-8.
         found = {name: unquote(value) for name, value in found.items()}
-    elif found.get("time", "").isdigit():
+    elif _MILLISECONDS.fullmatch(found.get("time", "")):
         # AMQP's own type for times: milliseconds.
         found["time"] = stamp(int(found["time"]))
     if content_type:
@@ -42,12 +48,14 @@ def attributes(headers: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def structured(found: dict[str, Any], body: bytes) -> bytes:
-    """Return the event in structured mode.
+    """Return the event in structured mode, the body in it unchanged: so both modes read it alike.
 
     Raises:
         ValueError: the body is not JSON.
     """
-    return to_json({**found, "data": from_json(body, allow_inf_nan=False)})
+    from_json(body, allow_inf_nan=False)  # else a body that is no single value could add attributes
+    attributes_alone = to_json({name: value for name, value in found.items() if name != "data"})
+    return attributes_alone[:-1] + b',"data":' + body + b"}"
 
 
 def is_json(content_type: str) -> bool:

@@ -37,8 +37,9 @@ class DeadLetterRecord:
     sha256: str
     truncated: bool
     body: bytes
-    """The original bytes; only the first ones if `truncated`."""
+    """The original bytes; only the first ones if `truncated` and it is shorter than `size`."""
     headers: dict[str, str]
+    """The original ones; if `truncated` perhaps not all."""
 
     def original(self) -> bytes:
         """Return the original bytes.
@@ -48,6 +49,8 @@ class DeadLetterRecord:
         """
         if self.reason == UNREADABLE:
             raise Irrecoverable("it is not a dead letter of this service")
+        if self.truncated and len(self.body) == self.size:
+            raise Irrecoverable("its headers were too large, and not all of them were kept")
         if self.truncated:
             raise Irrecoverable(f"only the first {len(self.body):,} of its {self.size:,} bytes were kept")
         if sha256(self.body).hexdigest() != self.sha256:

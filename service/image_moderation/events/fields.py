@@ -13,6 +13,12 @@ _PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _MINUTES = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = rf"^{_DATE}[Tt ]{_MINUTES}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_MINUTES})$"
+PATTERNS = {
+    REASON_PATTERN: "takes 1 to 64 of a-z 0-9 . _ - and begins with a letter or a digit",
+    _PLAIN: "has a control character",
+    _RFC3339: "takes RFC 3339 with a time zone, such as 2026-11-23T10:00:00Z",
+}
+"""The words about a text that a pattern refuses."""
 
 ImageId = Annotated[
     str,

@@ -122,7 +122,7 @@ class _Decided(TypedDict):
 class BlockedData(_Decided):
     """The decision and the facts it relied on."""
 
-    # These three are absent from a decision that is published again: by then they are no longer stored.
+    # Absent from a block that is published again if an earlier version took it, which stored none of them.
     distinct_reporters: NotRequired[
         Annotated[int, Field(ge=0, description="How many counted; all reporters of one group count once.")]
     ]
@@ -194,9 +194,13 @@ class DeadLetterData(TypedDict):
     deliveries: Annotated[int, Field(ge=1, description="How often it had been delivered.")]
     size: Annotated[int, Field(ge=0, description="Bytes of the original body.")]
     sha256: Annotated[str, Field(description="Of the original body, hexadecimal.")]
-    truncated: Annotated[bool, Field(description="True where `body` holds the beginning only.")]
+    truncated: Annotated[
+        bool, Field(description="True where `body` is the beginning only, or headers are left out.")
+    ]
     body: Annotated[str, Field(description="The original bytes, base64, at most 256 KiB of them.")]
-    headers: Annotated[dict[str, str], Field(description="The message's other fields or headers.")]
+    headers: Annotated[
+        dict[str, str], Field(description="The message's other fields or headers, at most 64 KiB of them.")
+    ]
 
 
 class DeadLettered(TypedDict):

@@ -10,6 +10,8 @@ from image_moderation.domain.clock import DAY
 from image_moderation.domain.message import DeadLetterReason, RawMessage
 from image_moderation.domain.report import UNSPECIFIED, Report, Review, Verdict
 from image_moderation.events.binary import attributes, is_json, structured
+from image_moderation.events.faults import explain, explain_json
+from image_moderation.events.frames import frame
 from image_moderation.events.models import (
     REPORTED_CHANNEL,
     REPORTS,
@@ -41,7 +43,7 @@ class Malformed(Exception):
 def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     """Return the report or review in `message`: on `image.reviewed` a review, elsewhere a report.
 
-    `now` is the service's time in milliseconds, `max_bytes` the longest body accepted.
+    `now` is the service's time in milliseconds, `max_bytes` how long body and headers may be together.
 
     Raises:
         Malformed: it contains neither.
@@ -50,8 +52,10 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     is_review = message.channel == REVIEWED_CHANNEL
     if not body:
         raise Malformed(DeadLetterReason.EMPTY, "the message has no body")
-    if len(body) > max_bytes:
-        raise Malformed(DeadLetterReason.TOO_LARGE, f"{len(body)} bytes, at most {max_bytes} are taken")
+    size = message.size
+    if size > max_bytes:
+        of = " with its headers" if headers else ""
+        raise Malformed(DeadLetterReason.TOO_LARGE, f"{size} bytes{of}, at most {max_bytes} are taken")
     try:
         if headers and (found := attributes(headers)) is not None:
             if not is_json(found.get("datacontenttype", "")):
@@ -100,45 +104,43 @@ def _milliseconds(text: str) -> int:
 
 def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:
     """Return why a body was refused. Runs for malformed messages alone, so it may parse again."""
+    framed = frame(body)
     try:
         body.decode()
     except UnicodeDecodeError as undecodable:
-        return Malformed(DeadLetterReason.NOT_UTF8, f"byte {undecodable.start} is not UTF-8")
+        return Malformed(DeadLetterReason.NOT_UTF8, framed or f"byte {undecodable.start} is not UTF-8")
     if body.startswith(b"\xef\xbb\xbf"):
         return Malformed(DeadLetterReason.NOT_JSON, "it begins with a byte-order mark")
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as broken:
-        return Malformed(DeadLetterReason.NOT_JSON, _first_line(str(broken)))
+        return Malformed(DeadLetterReason.NOT_JSON, explain_json(broken))
     if not isinstance(document, dict):
         return Malformed(DeadLetterReason.NOT_AN_EVENT, f"a JSON {_json_type(document)}, not an object")
     missing = [name for name in ("specversion", "id", "source", "type") if document.get(name) is None]
     if missing:
         return Malformed(
-            DeadLetterReason.NOT_AN_EVENT, f"required attributes are missing: {', '.join(missing)}"
+            DeadLetterReason.NOT_AN_EVENT,
+            framed or f"required attributes are missing: {', '.join(missing)}",
         )
     if document["specversion"] != "1.0":
         return Malformed(DeadLetterReason.NOT_AN_EVENT, 'specversion: must be "1.0"')
     if not isinstance(document["type"], str):
-        return Malformed(DeadLetterReason.INVALID, "type: Input should be a valid string")
+        return Malformed(DeadLetterReason.INVALID, "type: is not text")
     known = {row.name for row in types_on(REVIEWED_CHANNEL if is_review else REPORTED_CHANNEL)}
     if document["type"] not in known:
         return Malformed(DeadLetterReason.UNKNOWN_TYPE, f"type: takes {' or '.join(sorted(known))}")
     if not isinstance(error, ValidationError):
         raise error
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     # The first part of a report's location is the union's tag, which only repeats `type`.
     tags = 0 if is_review else 1
-    return Malformed(DeadLetterReason.INVALID, "; ".join(_explain(detail, tags) for detail in details[:5]))
+    return Malformed(DeadLetterReason.INVALID, "; ".join(_located(detail, tags) for detail in details[:5]))
 
 
-def _explain(detail: ErrorDetails, tags: int) -> str:
+def _located(detail: ErrorDetails, tags: int) -> str:
     place = ".".join(str(part) for part in detail["loc"][tags:]) or "event"
-    return f"{place}: {_first_line(detail['msg'])}"
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0][:200]
+    return f"{place}: {explain(detail)}"
 
 
 def _json_type(document: Any) -> str:

@@ -1,6 +1,7 @@
 """Renders values of the domain to JSON; the same value always gives the same bytes."""
 
 import base64
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -8,8 +9,8 @@ from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
-from image_moderation.domain.decision import Action, Decision
-from image_moderation.domain.message import DeadLetter, Outgoing
+from image_moderation.domain.decision import Action, Decision, Facts
+from image_moderation.domain.message import DeadLetter, Outgoing, header_bytes
 from image_moderation.domain.report import Verdict
 from image_moderation.events.models import (
     DEAD_LETTER,
@@ -27,6 +28,10 @@ NAMESPACE = UUID("1bbaa33f-33a0-5594-bd2d-e5a3ccf477d2")
 
 DEAD_LETTER_BODY_BYTES = 256 * 1024
 """A dead letter keeps so many bytes of the original body."""
+DEAD_LETTER_HEADER_BYTES = 64 * 1024
+"""And so many of its headers."""
+DEAD_LETTER_EVENT_BYTES = 800_000
+"""No event of a dead letter is longer, whatever body and headers hold; brokers take a megabyte."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one would print an offset
 
@@ -66,7 +71,7 @@ def decision_message(decision: Decision) -> Outgoing:
                 "decided_at": decided_at,
                 "automated": decision.automated,
                 "trigger": decision.trigger,
-                **({} if decision.action is Action.UNBLOCK else _facts(decision)),
+                **({} if decision.action is Action.UNBLOCK else facts_data(decision)),
                 "policy": decision.policy,
             },
         }
@@ -74,14 +79,14 @@ def decision_message(decision: Decision) -> Outgoing:
     return Outgoing(event_type.channel, body, event_id, decision.image_id, trace)
 
 
-def _facts(decision: Decision) -> dict[str, Any]:
-    """The facts that a block or a request for review relied on."""
-    first, last = decision.first_reported_at, decision.last_reported_at
+def facts_data(facts: Facts) -> dict[str, Any]:
+    """Return the facts that a block or a request for review relied on, as its event has them."""
+    first, last = facts.first_reported_at, facts.last_reported_at
     return {
-        "distinct_reporters": decision.distinct_reporters,
-        "threshold": decision.threshold,
+        "distinct_reporters": facts.distinct_reporters,
+        "threshold": facts.threshold,
         # Sorted, because the store's script returns them in no order.
-        "reasons": dict(sorted(decision.reasons.items())),
+        "reasons": dict(sorted(facts.reasons.items())),
         **({} if first is None else {"first_reported_at": stamp(first)}),
         **({} if last is None else {"last_reported_at": stamp(last)}),
     }
@@ -96,6 +101,7 @@ def dead_letter_message(dead_letter: DeadLetter, now: int) -> Outgoing:
     """Return the event of a dead letter; `now` in milliseconds."""
     message = dead_letter.message
     event_id = dead_letter_id(message.channel, message.position)
+    headers = _first_headers(message.headers)
     body = _json(
         {
             "specversion": "1.0",
@@ -112,13 +118,24 @@ def dead_letter_message(dead_letter: DeadLetter, now: int) -> Outgoing:
                 "deliveries": message.deliveries,
                 "size": len(message.body),
                 "sha256": sha256(message.body).hexdigest(),
-                "truncated": len(message.body) > DEAD_LETTER_BODY_BYTES,
+                "truncated": len(message.body) > DEAD_LETTER_BODY_BYTES
+                or len(headers) < len(message.headers),
                 "body": base64.b64encode(message.body[:DEAD_LETTER_BODY_BYTES]).decode(),
-                "headers": dict(message.headers),
+                "headers": headers,
             },
         }
     )
     return Outgoing(DEAD_LETTER_CHANNEL, body, event_id, event_id)
+
+
+def _first_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those headers that are kept: all but the ones that find no room, one after another."""
+    kept, room = {}, DEAD_LETTER_HEADER_BYTES
+    for name, value in headers.items():
+        if (size := header_bytes(name, value)) <= room:
+            kept[name] = value
+            room -= size
+    return kept
 
 
 def report_event(

@@ -18,6 +18,9 @@ from image_moderation.intake.ports import Metrics, Outbox, Source, Store
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts while a server is away."""
 
+FAILING_FROM = 6
+"""Attempts, which take a second and a half, from which on a step that waits is told in `/readyz`."""
+
 ONE_BY_ONE_AFTER = 3
 """Deliveries after which a message is processed alone, so that it can't make a whole batch fail."""
 
@@ -49,6 +52,15 @@ class Intake:
         self._max_event_bytes = max_event_bytes
         self._max_deliveries = max_deliveries
         self._pause = pause
+        self._failing: dict[object, str] = {}
+
+    @property
+    def failing(self) -> str:
+        """Which step of a batch has waited for long, and for what; "" if none has.
+
+        A server may answer every question and yet refuse this step, to this user for example.
+        """
+        return next(iter(self._failing.values()), "")
 
     async def process(self, messages: Sequence[RawMessage]) -> None:
         """Process a batch of one channel: store it, ack it, publish its decisions.
@@ -134,15 +146,21 @@ class Intake:
     async def _until_available(self, step: str, call: Callable[[int], Awaitable[T]]) -> T:
         """Call with the number of the attempt until a server that is away has come back."""
         attempt, pause = 1, FIRST_PAUSE
-        while True:
-            try:
-                result = await call(attempt)
-            except Unavailable as error:
-                if attempt == 1:
-                    log.warning("waiting", step=step, error=str(error))
-                await self._pause(pause)
-                attempt, pause = attempt + 1, min(pause * 2, LONGEST_PAUSE)
-            else:
-                if attempt > 1:
-                    log.info("resumed", step=step, attempts=attempt)
-                return result
+        this = object()
+        try:
+            while True:
+                try:
+                    result = await call(attempt)
+                except Unavailable as error:
+                    if attempt == 1:
+                        log.warning("waiting", step=step, error=str(error))
+                    if attempt >= FAILING_FROM:
+                        self._failing[this] = f"{step} waits: {error}"
+                    await self._pause(pause)
+                    attempt, pause = attempt + 1, min(pause * 2, LONGEST_PAUSE)
+                else:
+                    if attempt > 1:
+                        log.info("resumed", step=step, attempts=attempt)
+                    return result
+        finally:
+            self._failing.pop(this, None)

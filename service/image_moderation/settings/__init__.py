@@ -1,7 +1,8 @@
 """Every MODERATION_* variable: read once, checked, frozen.
 
 `values` parses and prints single values, `environment` finds them in an environment, `fields` has the kinds
-of fields, and `model` the field of each variable. A new variable is one more field in `model.Settings`.
+of fields, `model` the field of each variable, and `effective` shows them all. A new variable is one more
+field in `model.Settings`.
 """
 
 from image_moderation.settings.environment import SettingsError

@@ -1,18 +1,24 @@
 """Finds the service's variables in an environment: their names, not the rules of their values."""
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_moderation.domain.errors import Misconfigured
+
 PREFIX = "MODERATION_"
+MOST_BYTES = 16_384
+"""Of a file with a secret: a key has 64 bytes, and no URL is as long."""
 _FILE = "_FILE"
 # Kubernetes sets such variables in every container, for a Service called `moderation` or `moderation-…`.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_\w+)?)?)")
 
 
-class SettingsError(Exception):
+class SettingsError(Misconfigured):
     """The environment can't be used. `str` has a line for each variable at fault, and no secret."""
 
     def __init__(self, lines: Collection[str]) -> None:
@@ -24,13 +30,15 @@ class Found:
     """The values that an environment sets, by field."""
 
     values: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    """The variable's name in errors, for fields whose value came from a file."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The variable that names the file, for fields whose value came from one."""
     errors: dict[str, str] = field(default_factory=dict)
     """The line about each field without a usable value, and about each unknown variable."""
 
     def name(self, field_name: str) -> str:
-        return self.names.get(field_name, variable(field_name))
+        """Return the variable of a field, for errors."""
+        file = f" (from {self.files[field_name]})" if field_name in self.files else ""
+        return variable(field_name) + file
 
 
 def variable(field_name: str) -> str:
@@ -75,7 +83,9 @@ def _read(found: Found, name: str, path: str) -> None:
     shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
     takes = "takes the path of a file that holds the value"
     try:
-        value = Path(path).read_bytes().decode()
+        value = _content(Path(path)).decode()
+    except _NotASecret as error:
+        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which {error}; {takes}"
     except UnicodeDecodeError:
         found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is not UTF-8 text; {takes}"
     except (OSError, ValueError) as error:
@@ -85,9 +95,26 @@ def _read(found: Found, name: str, path: str) -> None:
         value = value.removesuffix("\n").removesuffix("\r")
         if value:
             found.values[name] = value
-            found.names[name] = f"{variable(name)} (from {variable(name)}_FILE)"
+            found.files[name] = variable(name) + _FILE
         else:
             found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is empty; {takes}"
+
+
+class _NotASecret(Exception):
+    """The path names something else; `str` says what."""
+
+
+def _content(path: Path) -> bytes:
+    """Read a small regular file. No other is opened: a FIFO would wait for a writer, a device has no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        kind = "a folder" if path.is_dir() else "a FIFO, a socket or a device"
+        raise _NotASecret(f"is {kind}, not a regular file")
+    # Not blocking: it may have become a FIFO meanwhile.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise _NotASecret(f"has more than {MOST_BYTES:,} bytes")
+    return content
 
 
 def _hint(name: str, known: Collection[str]) -> str:

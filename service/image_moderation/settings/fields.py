@@ -10,10 +10,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from image_moderation.events.fields import REASON_PATTERN
-from image_moderation.settings.values import check_address, parse_duration
+from image_moderation.settings.values import parse_duration
+from image_moderation.urls import check_files, parse
 
 KEY_BYTES = (16, 64)
 """Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
+
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 def whole(default: int | None, low: int, high: int, note: str = "") -> Any:
@@ -34,7 +37,7 @@ def matching(default: Any, pattern: str, takes: str) -> Any:
 
 def address(schemes: Collection[str]) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
-        check_address(url.get_secret_value(), schemes)
+        check_files(parse(url.get_secret_value(), schemes))
         return url
 
     return AfterValidator(check)
@@ -60,6 +63,17 @@ def split_reasons(text: object) -> object:
         if not re.fullmatch(REASON_PATTERN, reason):
             raise ValueError(f"{reason[:80]!a} is not a reason that a report can have")
     return reasons
+
+
+def split_hosts(text: object) -> object:
+    """Split at commas, strip spaces, drop repeats and the case."""
+    if not isinstance(text, str):
+        return text
+    hosts = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    for host in hosts:
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(f"{host[:80]!a} is not a host name")
+    return hosts
 
 
 def lower(text: object) -> object:

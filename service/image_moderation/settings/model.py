@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from image_moderation.schemes import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
 from image_moderation.settings.fields import (
     KEY_BYTES,
@@ -21,11 +19,13 @@ from image_moderation.settings.fields import (
     lower,
     make_consumer_name,
     matching,
+    split_hosts,
     split_reasons,
     urls,
     whole,
 )
-from image_moderation.settings.values import format_duration, mask_address
+from image_moderation.settings.values import format_duration
+from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     max_event_bytes: int = whole(65_536, 1_024, 1_048_576)
     max_deliveries: int = whole(10, 1, 1_000, "; keep it above 3: after 3 deliveries messages go one by one")
     dead_letter_retention: Duration = duration("30d", "1s", "36500d")
+    dead_letter_max_bytes: int = whole(268_435_456, 1_048_576, 1_099_511_627_776)
     decision_retention: Duration | None = duration(None, "10m", "36500d")
     # No braces: they would move Redis Cluster's hash tag from the partition to the prefix.
     key_prefix: str = matching("moderation", r"^[A-Za-z0-9_.:-]{1,64}$", "1 to 64 of A-Z a-z 0-9 _ . : -")
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
         "127.0.0.1", r"^[A-Za-z0-9_.:%-]{1,253}$", "an address or host name to listen on"
     )
     http_port: int = whole(8080, 0, 65_535, " (0 takes a free port)")
+    http_allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(split_hosts)] = Field(
+        (),
+        description="host names without a port, separated by commas; *.name takes all below a name "
+        "(moderation.example,*.pods.cluster.local)",
+    )
     log_level: Annotated[LogLevel, BeforeValidator(lower)] = Field(
         "info", description="debug, info, warning, error or critical"
     )
@@ -171,26 +177,12 @@ class Settings(BaseSettings):
         """The configured key of the reporter digest, 16 to 64 bytes; None if the store keeps one."""
         return None if self.reporter_key is None else self.reporter_key.get_secret_value().encode()
 
-    def effective(self) -> dict[str, str | int | None]:
-        """Return every variable's value as the environment takes it, secrets masked; None is unset."""
-        shown: dict[str, str | int | None] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, timedelta):
-                value = format_duration(value)
-            elif isinstance(value, tuple):
-                value = ",".join(value) or None
-            elif isinstance(value, SecretStr):
-                value = "***" if name == "reporter_key" else mask_address(value.get_secret_value())
-            shown[variable(name)] = value
-        return shown | {variable("store_url"): mask_address(self.store_address)}
-
 
 SECRETS = ("broker_url", "store_url", "reporter_key")
 
 
 def _line(found: Found, name: str, why: object) -> str:
-    """Return the line about a field whose value can't be used; `why` is the error of a parser in `values`."""
+    """Return the line about a field whose value can't be used; `why` is its parser's error, if any."""
     value = found.values.get(name)
     if value is None:
         got = "nothing"
@@ -199,4 +191,5 @@ def _line(found: Found, name: str, why: object) -> str:
     else:
         got = ascii(value if len(value) <= 80 else value[:79] + "…")
     because = f" ({why})" if why is not None else ""
-    return f"{found.name(name)}: got {got}{because}; takes {Settings.model_fields[name].description}"
+    takes = getattr(why, "takes", None) or Settings.model_fields[name].description
+    return f"{found.name(name)}: got {got}{because}; takes {takes}"

@@ -1,16 +1,20 @@
 """Checks, before the first report, that a Redis server may be used as the store."""
 
+from asyncio import gather
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from image_moderation.domain.errors import Misconfigured
-from image_moderation.redis_connection import Client
+from image_moderation.redis_connection import Client, is_refused
 
 OLDEST = (6, 2)
+
+_MAY_EVICT = "see to it yourself that it is 6.2 or newer with maxmemory-policy noeviction, or grant +info"
+_MAY_FORGET = "see to it yourself that it has appendonly yes, or grant +config|get"
 
 log = structlog.get_logger(__name__)
 
@@ -18,13 +22,16 @@ log = structlog.get_logger(__name__)
 async def check_server(redis: Client) -> None:
     """Refuse a server that may lose cases while it runs; warn of one that loses them when it restarts.
 
+    Where the user may not run INFO or CONFIG this says so and checks nothing.
+
     Raises:
         Misconfigured: it may evict keys, or is too old.
         redis.exceptions.RedisError: call again.
     """
-    for info in await _every_node(redis, "INFO"):
+    for info in await _checking(redis, "INFO", hint=_MAY_EVICT):
         _check(info)
-    if await _persists_nothing(redis):
+    configs = await _checking(redis, "CONFIG GET", "appendonly", "save", hint=_MAY_FORGET)
+    if any(config.get("appendonly") == "no" and not config.get("save") for config in configs):
         log.warning(
             "store_persists_nothing",
             hint="a restart of the store forgets every report; set appendonly yes",
@@ -41,7 +48,7 @@ async def clock_offset(redis: Client, clock: Callable[[], int]) -> int:
         redis.exceptions.RedisError: call again.
     """
     before = clock()
-    answers: list[Any] = await _every_node(redis, "TIME")
+    answers = await _every_node(redis, "TIME")
     after = clock()
     offsets: list[int] = []
     for seconds, microseconds in answers:
@@ -50,13 +57,25 @@ async def clock_offset(redis: Client, clock: Callable[[], int]) -> int:
     return max(offsets, key=abs)
 
 
-async def _every_node(redis: Client, *command: str) -> list[dict[str, Any]]:
+async def _checking(redis: Client, *command: str, hint: str) -> list[dict[str, Any]]:
+    """Return the answers of every node; none where the user may not ask, or a managed server forbids it."""
+    try:
+        return await _every_node(redis, *command)
+    except (ResponseError, NoPermissionError) as error:
+        if not is_refused(error):
+            raise
+        log.warning("store_not_checked", command=command[0], hint=hint)
+        return []
+
+
+async def _every_node(redis: Client, *command: str) -> list[Any]:
     """Return the answer of the one server, or of every node of a Cluster, which otherwise asks any one."""
     execute: Any = redis.execute_command  # untyped in redis-py
-    if isinstance(redis, RedisCluster):
-        answers = await execute(*command, target_nodes=RedisCluster.ALL_NODES)
-        return list(answers.values())
-    return [await execute(*command)]
+    if not isinstance(redis, RedisCluster):
+        return [await execute(*command)]
+    await redis.initialize()
+    # Node by node: of several at once the client gives a dictionary, but of one its bare answer.
+    return list(await gather(*(execute(*command, target_nodes=node) for node in redis.get_nodes())))
 
 
 def _check(info: dict[str, Any]) -> None:
@@ -67,11 +86,3 @@ def _check(info: dict[str, Any]) -> None:
         raise Misconfigured(
             f"the store may evict cases: maxmemory-policy is {info['maxmemory_policy']}; takes noeviction"
         )
-
-
-async def _persists_nothing(redis: Client) -> bool:
-    try:
-        configs = await _every_node(redis, "CONFIG GET", "appendonly", "save")
-    except ResponseError:
-        return False  # managed servers forbid CONFIG, and look after persistence themselves
-    return any(config.get("appendonly") == "no" and not config.get("save") for config in configs)

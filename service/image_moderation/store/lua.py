@@ -3,14 +3,15 @@
 Each script's own header documents its keys and every reply; `arguments.py` documents its arguments.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
-from image_moderation.redis_connection import Client
+from image_moderation.redis_connection import Client, is_refused
 from image_moderation.store import layout, packing, replies
 from image_moderation.store.arguments import (
     ApplyArguments,
@@ -78,10 +79,19 @@ async def run(redis: Client, commands: Sequence[Command]) -> list[Any]:
         again = await _pipeline(redis, [commands[number] for number in refused])
         for number, reply in zip(refused, again, strict=True):
             replies[number] = reply
-    for reply in replies:
+    for command, reply in zip(commands, replies, strict=True):
         if isinstance(reply, Exception):
-            raise reply
+            raise _named(command, reply)
     return replies
+
+
+def _named(command: Command, error: Exception) -> Exception:
+    """Return the error, with the commands that the script runs where one is refused: Redis 7.0 names none."""
+    script = next((script for script in ALL if command[:2] == ("EVALSHA", script.sha)), None)
+    if script is None or not is_refused(error):
+        return error
+    needed = sorted(set(re.findall(r'redis\.p?call\("([A-Z]+)"', script.text)))
+    return NoPermissionError(f"the script {script.name} runs {', '.join(needed)}: {error}")
 
 
 async def _pipeline(redis: Client, commands: Sequence[Command]) -> list[Any]:

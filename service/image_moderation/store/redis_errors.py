@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
 from image_moderation.domain.errors import StoreUnavailable
+from image_moderation.domain.outage import explain
+from image_moderation.redis_connection import needed_grants
 
 
 @asynccontextmanager
@@ -14,8 +15,6 @@ async def errors() -> AsyncIterator[None]:
     """Raise StoreUnavailable in place of any error of redis-py or of the connection."""
     try:
         yield
-    except (RedisConnectionError, TimeoutError, OSError, RedisClusterException) as error:
+    except (RedisError, OSError, RedisClusterException) as error:
         # RedisClusterException: no node of a Cluster answers. It is not a RedisError.
-        raise StoreUnavailable(f"can't be reached: {error}") from error
-    except RedisError as error:
-        raise StoreUnavailable(f"refuses: {error}") from error
+        raise StoreUnavailable(f"{explain(error)}{needed_grants(error)}") from error

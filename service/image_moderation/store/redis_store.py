@@ -97,9 +97,9 @@ class RedisStore:
             Misconfigured: the server must not be used as it is set up.
             StoreUnavailable: call again.
         """
+        await self._check_clock()
         async with errors():
             await check_server(self._redis)
-        await self._check_clock()
         async with errors():
             self._key_in_use = await agree_on_key(
                 self._redis, self._keys, self._reporter_key, self._random_bytes

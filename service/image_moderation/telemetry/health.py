@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
+from math import inf
+from time import monotonic
 from typing import TypedDict
 
 import structlog
 
-CHECKS = ("broker", "store", "intake", "outbox")
+CHECKS = ("broker", "store", "channels", "intake", "outbox")
 OK = "ok"
 STARTING = "starting"
+DRAINING = "draining"
+REPEAT = 60.0
+"""Seconds after which a check that is still not ok is logged again, with the reason of that moment."""
 
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 log = structlog.get_logger(__name__)
@@ -27,16 +32,23 @@ class Health:
     """Named checks. A loop sets each; all start unavailable."""
 
     def __init__(
-        self, checks: Iterable[str] = CHECKS, on_ready: Callable[[bool], None] = lambda _: None
+        self,
+        checks: Iterable[str] = CHECKS,
+        on_ready: Callable[[bool], None] = lambda _: None,
+        now: Callable[[], float] = monotonic,
     ) -> None:
-        """`on_ready` is called with the readiness, at once and whenever it changes."""
+        """`on_ready` is called with the readiness, at once and whenever it changes; `now` gives seconds."""
+        self._now = now
+        self._logged: dict[str, float] = {}
         self._checks = dict.fromkeys(checks, STARTING)
         self._on_ready = on_ready
         self._was_ready = self.ready
         on_ready(self._was_ready)
 
     def set(self, name: str, ok: bool, why: str = "") -> None:
-        """Set the check `name` to ok or to the reason `why`. May be called often: only a change is logged.
+        """Set the check `name` to ok or to the reason `why`.
+
+        May be called often: a change is logged, and once a minute that it is still not ok.
 
         Raises:
             KeyError: there is no such check.
@@ -46,9 +58,9 @@ class Health:
         self._checks[name] = after
         if ok and before != OK:
             log.info("check_ok", check=name)
-        elif not ok and before in (OK, STARTING) and after != STARTING:
-            # Not at each new text of the same outage: some reasons contain a number.
-            log.warning("check_failed", check=name, error=after)
+            self._logged.pop(name, None)
+        elif not ok and after not in (STARTING, DRAINING):
+            self._complain(name, after)
         if self.ready != self._was_ready:
             self._was_ready = self.ready
             self._on_ready(self._was_ready)
@@ -56,6 +68,13 @@ class Health:
                 log.info("ready")
             else:
                 log.info("not_ready")
+
+    def _complain(self, name: str, why: str) -> None:
+        # Not at each new text of the same outage: some reasons contain a number.
+        now = self._now()
+        if now - self._logged.get(name, -inf) >= REPEAT:
+            self._logged[name] = now
+            log.warning("check_failed", check=name, error=why)
 
     def ok(self, name: str) -> bool:
         """True if the check `name` was ok when it was last set."""

@@ -4,14 +4,18 @@ Standard output is for the results of commands. Payloads are never logged: trace
 frames' variables, which would contain them.
 """
 
+import io
 import logging
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TextIO
 
 import structlog
 from pydantic_core import to_json
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from image_moderation.domain.text import plain
 
 _LIBRARIES = (
     "faststream",
@@ -23,6 +27,8 @@ _LIBRARIES = (
     "asyncio",
 )
 
+log = structlog.get_logger(__name__)
+
 
 def configure(level: str = "info", format: str | None = None, stream: TextIO | None = None) -> None:  # noqa: A002
     """Route every log line of this process to `stream` (default: standard error). May be called again.
@@ -33,7 +39,7 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     `logging.getLogger("faststream")`, or they add a handler at their start.
     """
     stream = stream or sys.stderr
-    console = format == "console" or (format is None and stream.isatty())
+    console = not is_json(format, stream)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -69,6 +75,25 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     logging.captureWarnings(capture=True)
 
 
+def is_json(format: str | None, stream: TextIO | None = None) -> bool:  # noqa: A002
+    """Return whether `configure` with these arguments writes JSON."""
+    return format == "json" or (format is None and not (stream or sys.stderr).isatty())
+
+
+def log_uncaught() -> None:
+    """Log each error that nobody catches, also in threads and finalizers: Python would print a traceback."""
+    sys.excepthook = lambda _kind, error, _traceback: _uncaught(error)
+    threading.excepthook = lambda failure: _uncaught(failure.exc_value)
+    sys.unraisablehook = lambda failure: _uncaught(failure.exc_value)
+
+
+def _uncaught(error: BaseException | None) -> None:
+    try:
+        raise error or RuntimeError("unknown")
+    except BaseException:
+        log.exception("uncaught")
+
+
 class _StreamLogger(structlog.WriteLogger):
     """Writes lines to one stream under a name."""
 
@@ -92,10 +117,21 @@ def _dumps(event: EventDict, **_: object) -> str:
 def _console(stream: TextIO) -> list[Processor]:
     # The renderer's default is Rich's traceback, which prints the frames' variables.
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        _escape,
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_plain_traceback),
     ]
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what texts from elsewhere could do to a terminal. Other values are shown by their `repr`."""
+    return {plain(name): plain(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _plain_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    # Indented, so that a line break in an error's text can't begin a line that looks like another event.
+    stream.write("\n".join(f"  {plain(line)}" for line in written.getvalue().split("\n")))
 
 
 def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -22,6 +22,7 @@ from prometheus_client.exposition import choose_encoder
 
 from image_moderation.domain.decision import Action, Trigger
 from image_moderation.domain.message import DeadLetterReason
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Outcome
 
 DEAD_LETTER = "dead_letter"
@@ -57,7 +58,7 @@ class Metrics:
     `registry` takes other metrics too, such as those of FastStream's middleware.
     """
 
-    def __init__(self, *, version: str, block_threshold: int) -> None:
+    def __init__(self, *, version: str, policy: Policy) -> None:
         # A global switch of the library: `_created` series would double the size of a scrape.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -122,15 +123,23 @@ class Metrics:
             "intake_oldest_pending_age_seconds",
             "Age of the oldest message delivered and not yet acked; 0 for none.",
         )
+        self._ahead = self._gauge(
+            "channel_ahead_seconds",
+            "By how much the newest position of a channel lies in the future of the broker's clock.",
+        )
+        self._deleted_unread = self._counter(
+            "deleted_unread",
+            "Messages that somebody deleted before this group had read them; at least so many.",
+        )
         self._ready = self._gauge("ready", "1 while every check of /readyz is ok.")
         self._flooded = self._gauge(
             "dead_letter_flood", "1 while more than half of the last 1,000 messages were dead letters."
         )
         self._gauge("block_threshold", "Distinct reporters that block an image, as configured.").set(
-            block_threshold
+            policy.block_threshold
         )
-        build = Info("build", "The running version.", namespace="moderation", registry=self.registry)
-        build.info({"version": version, "python": platform.python_version()})
+        self._info("policy", "The policy in force, by the hash that its decisions have.", hash=policy.hash)
+        self._info("build", "The running version.", version=version, python=platform.python_version())
 
     def reports(self, outcomes: Mapping[_Name, int]) -> None:
         """Count the reports of one batch by outcome. Dead letters are counted by `dead_letter` alone."""
@@ -185,6 +194,11 @@ class Metrics:
         self._pending.set(pending)
         self._pending_age.set(oldest_pending_age)
 
+    def damage(self, ahead: float, deleted: int) -> None:
+        """Set by how many seconds a channel is ahead of its broker's clock; count messages deleted unread."""
+        self._ahead.set(ahead)
+        self._deleted_unread.inc(deleted)
+
     def review_age(self, seconds: float) -> None:
         """Set the seconds that the oldest request for a review has waited for a verdict (0 for none)."""
         self._review_age.set(seconds)
@@ -203,14 +217,21 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return `(body, content type)`: OpenMetrics where `accept` asks for it, else Prometheus'."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        try:
+            encode, content_type = choose_encoder(accept)
+            return encode(self.registry), content_type
+        except (TypeError, ValueError):  # the library's, for a version that is no number
+            encode, content_type = choose_encoder("")
+            return encode(self.registry), content_type
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, namespace="moderation", registry=self.registry)
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
         return Gauge(name, documentation, namespace="moderation", registry=self.registry)
+
+    def _info(self, name: str, documentation: str, **labels: str) -> None:
+        Info(name, documentation, namespace="moderation", registry=self.registry).info(labels)
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, documentation, namespace="moderation", buckets=buckets, registry=self.registry)

@@ -1,19 +1,35 @@
-"""uvicorn in the service's own event loop, without its signal handlers and without its `sys.exit`."""
+"""uvicorn in the service's own event loop, without its signal handlers and without its `sys.exit`.
+
+Its connections are limited in number, and each request in time, because anybody who reaches the port can open
+them.
+"""
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Iterator
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from image_moderation.telemetry.http import App
 
 _DRAIN_SECONDS = 2
 """Seconds; a slow scraper must not use up the shutdown timeout."""
 
+REQUEST_TIMEOUT = 10.0
+"""Seconds from the connection, or from the answer before, until a request must be answered in full."""
+MOST_CONNECTIONS = 100
+"""Probes and scrapers hold a few."""
+
 log = structlog.get_logger(__name__)
+
+
+class CannotListen(Exception):
+    """The address can't be bound: one line for the operator."""
 
 
 class HttpServer:
@@ -27,11 +43,11 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # a stranger's bad request is nothing for this log
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -44,9 +60,12 @@ class HttpServer:
         """Listen, and return once requests are answered.
 
         Raises:
-            OSError: the address can't be bound.
+            CannotListen: the address can't be bound.
         """
-        listener = await _bind(self.host, self.port)
+        try:
+            listener = await _bind(self.host, self.port)
+        except OSError as error:
+            raise CannotListen(_explain(error, self.host, self.port)) from error
         self.port = listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
         up = asyncio.create_task(self._server.up.wait())
@@ -63,6 +82,33 @@ class HttpServer:
         if self._task is not None:
             self._server.should_exit = True
             await self._task
+
+
+class _Connection(H11Protocol):
+    """One connection. uvicorn itself limits only how long it may be idle after an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._wait_for_request()
+        if len(self.connections) > MOST_CONNECTIONS:
+            # The oldest goes, not this one: who holds many open must not keep the probes out.
+            ours = [one for one in self.connections if isinstance(one, _Connection)]
+            oldest = min(ours, key=lambda one: one.waits_until.when())
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    def _wait_for_request(self) -> None:
+        # Not close(), which would wait for a client that doesn't read.
+        self.waits_until = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
+
+    def on_response_complete(self) -> None:
+        self.waits_until.cancel()
+        self._wait_for_request()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.waits_until.cancel()
+        super().connection_lost(exc)
 
 
 class _Server(uvicorn.Server):
@@ -86,3 +132,15 @@ async def _bind(host: str, port: int) -> socket.socket:
     family, _, _, _, address = found[0]
     both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
     return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    """Return one line: why the address can't be bound, and the variable to set."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        hint = "set MODERATION_HTTP_HOST to an address of this machine (0.0.0.0 for all)"
+    elif error.errno == errno.EACCES:
+        hint = "set MODERATION_HTTP_PORT to a port from 1024 on"
+    else:
+        hint = "set MODERATION_HTTP_PORT to another port (0 takes a free one)"
+    why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    return f"can't listen on {host}:{port}: {why}; {hint}"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from image_moderation.redis_connection import Client, connect
+from tests.support.redis_users import password, url_of
 from tests.support.servers import RedisServers, clean
 from tests.support.store_backends import Backend, Outbox, Store
 from tests.support.valkey_cluster import ValkeyCluster
@@ -30,8 +31,8 @@ async def backend(
         cluster: ValkeyCluster = request.getfixturevalue("valkey_cluster")
         url, nodes = cluster.url, cluster.node_urls
     else:
-        url = redis_servers.get(kind).url
-        nodes = [url]
+        nodes = [redis_servers.get(kind).url]
+        url = url_of("service", nodes[0])
     for node in nodes:
         clean(node)
         no_key_without_ttl(node)
@@ -51,6 +52,13 @@ def outbox(backend: Backend) -> Outbox:
 
 
 @pytest.fixture
-def client(backend: Backend) -> Client:
+async def client(backend: Backend) -> AsyncIterator[Client]:
+    """Of a user who may do everything, for the test itself; a Cluster has no others."""
+    assert backend.url is not None
     assert backend.client is not None
-    return backend.client
+    if backend.name == "cluster":
+        yield backend.client
+        return
+    client = connect(backend.url.replace(f"service:{password('service')}@", ""))
+    yield client
+    await client.aclose()

@@ -78,6 +78,7 @@ async def test_a_case_can_be_read(store: Store) -> None:
         revision=1,
         decided_at=BASE,
         trigger=Trigger.THRESHOLD,
+        facts=waiting[0].facts,
     )
     assert [(one.image_id, one.revision) for one in waiting] == [("img-42", 1)]
     assert (await store.case("b"))[1] == []

@@ -23,6 +23,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             for name, value in variables.items():
                 patch.setenv(f"MODERATION_{name.upper()}", value)
             patch.setenv("COLUMNS", "200")
+            patch.setenv("TERM", "xterm")
             code = run(arguments)
         return Result(code, *capsys.readouterr())
 

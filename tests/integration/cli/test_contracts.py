@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.command_line import Call
+from tests.support.command_line import Call, Result
 
 
 def test_contracts_names_each_file_that_differs(call: Call, tmp_path: Path) -> None:
@@ -17,3 +17,5 @@ def test_contracts_names_each_file_that_differs(call: Call, tmp_path: Path) -> N
     assert differing.code == 1
     assert len(differing.json["differing"]) == 1
     assert differing.err.count("\n") == 1
+    unwritable = call("contracts", "--write", "--dir", "/dev/null/contracts")
+    assert unwritable == Result(1, "", "/dev/null/contracts: can't be written: Not a directory\n")

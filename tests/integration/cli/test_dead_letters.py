@@ -23,12 +23,12 @@ def park(client: redis.Redis, body: bytes, position: str = "1-0", **headers: str
 
 def test_letters_are_listed_once_each_and_without_what_they_held(cli: Call, client: redis.Redis) -> None:
     assert cli("dead-letters", "list").out == ""
-    assert cli("dead-letters", "list", "--json").json == []
+    assert cli("dead-letters", "list", "--json").lines == []
     first = park(client, b"{secret-reporter", "1-0")
     second = park(client, b"{other", "2-0", user="secret-reporter")
     park(client, b"{secret-reporter", "1-0")
     listed = cli("dead-letters", "list", "--json")
-    assert [(one["id"], one["copies"], one["position"]) for one in listed.json] == [
+    assert [(one["id"], one["copies"], one["position"]) for one in listed.lines] == [
         (first, 2, "1-0"),
         (second, 1, "2-0"),
     ]
@@ -73,7 +73,7 @@ def test_a_redriven_letter_is_published_once_as_it_came(cli: Call, client: redis
         "refused": [],
     }
     assert fields == {b"__data__": body, b"trace": b"abc", "näme".encode(): "wörd".encode()}
-    assert [one["id"] for one in cli("dead-letters", "list", "--json").json] == [other]
+    assert [one["id"] for one in cli("dead-letters", "list", "--json").lines] == [other]
     assert cli("dead-letters", "redrive", letter).code == 1
     assert len(stream(client, REPORTED)) == 1
 
@@ -123,7 +123,7 @@ def test_purge_removes_what_is_named_with_all_copies(cli: Call, client: redis.Re
     assert cli("dead-letters", "purge", first).code == 2
     assert client.xlen(DEAD_LETTERS) == 3
     assert cli("dead-letters", "purge", first, "--yes") == Result(0, "1 purged\n", "")
-    assert [one["id"] for one in cli("dead-letters", "list", "--json").json] == [second]
+    assert [one["id"] for one in cli("dead-letters", "list", "--json").lines] == [second]
     assert cli("dead-letters", "purge", "--all", "--yes", "--json").json == {
         "purged": [second],
         "missing": [],

@@ -1,5 +1,10 @@
 """All commands explain themselves, and say in one line what failed."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.support.command_line import Call, Result
@@ -16,6 +21,7 @@ COMMANDS = (
     ("republish",),
     ("forget",),
     ("config",),
+    ("completion",),
     ("contracts",),
     ("dead-letters",),
     ("dead-letters", "list"),
@@ -31,6 +37,19 @@ def test_every_command_explains_itself_with_an_example(call: Call, command: tupl
     assert result.code == 0
     assert "Usage: image-moderation" in result.out
     assert not command or "Example: image-moderation" in result.out
+    cut_or_typed = re.search(r"<(?!upheld)|list\[|[a-z]\.\.\.$", result.out, re.MULTILINE)
+    assert cut_or_typed is None, cut_or_typed
+
+
+def test_the_help_lists_what_a_user_needs(call: Call) -> None:
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", call("--help").out.partition("Commands:")[2], re.MULTILINE)
+    assert set(listed) == {command[0] for command in COMMANDS if command} - {"contracts"}
+
+
+@pytest.mark.parametrize("command", [(), ("dead-letters",)])
+def test_a_call_without_a_command_gets_the_help(call: Call, command: tuple[str, ...]) -> None:
+    result = call(*command)
+    assert (result.code, result.out.rstrip(), result.err) == (2, call(*command, "--help").out.rstrip(), "")
 
 
 def test_version(call: Call) -> None:
@@ -41,29 +60,47 @@ def test_version(call: Call) -> None:
     ("arguments", "says"),
     [
         (("report", "--xyz"), "No such option: --xyz. See `image-moderation report --help`."),
-        (("reprot",), "Did you mean 'report'?"),
+        (("reprot",), "Did you mean 'report'? See `image-moderation --help`."),
         (("report",), "name an IMAGE"),
         (("report", "img-42", "--retract"), "--reporter"),
         (("report", "img-42", "--retract", "--reporter", "u", "--reason", "spam"), "--reason"),
         (("report", "img-42", "--file", "-"), "--file stands alone"),
-        (("report", "img-42", "--reason", "Not A Word"), "data.reason"),
-        (("report", ""), "data.image_id"),
+        (("report", "img-42", "--reason", "Not A Word"), "report: --reason: takes 1 to 64 of a-z"),
+        (("report", ""), "IMAGE: is empty"),
+        (("inspect", ""), "IMAGE: is empty"),
+        (("forget", "", "--yes"), "IMAGE: is empty"),
+        (("report", "img-42", "--group", "g\n"), "report: --group: has a control character"),
+        (("report", "img-42", "--reporter", "r" * 257), "report: --reporter: is longer than 256 characters"),
         (("report", "img-\udcff"), "not UTF-8"),
-        (("review", "img-42"), "--verdict"),
-        (("review", "img-42", "--verdict", "maybe"), "'upheld', 'cleared'"),
-        (("review", "", "--verdict", "upheld"), "data.image_id"),
-        (("review", "img-42", "--verdict", "upheld", "--moderator", ""), "data.moderator_id"),
+        (("review", "img-42"), "Missing option '--verdict'. Choose from: upheld, cleared. See"),
+        (
+            ("review", "img-42", "--verdict", "maybe"),
+            "'--verdict': 'maybe' is not one of 'upheld', 'cleared'.",
+        ),
+        (("review", "", "--verdict", "upheld"), "IMAGE: is empty"),
+        (("review", "img-42", "--verdict", "upheld", "--moderator", ""), "--moderator: is empty"),
         (("review", "img-42", "--verdict", "upheld", "--moderator", "m\udcff"), "not UTF-8"),
         (("inspect",), "IMAGE"),
         (("serve", "--data-dir", "/tmp"), "--embedded"),
+        (("serve", "--broker-port", "6380"), "--embedded"),
+        (("serve", "--embedded", "--broker-port", "70000"), "65535"),
         (("dead-letters", "redrive"), "name dead letters by ID, or take --all"),
         (("dead-letters", "redrive", "x", "--all"), "name dead letters by ID, or take --all"),
         (("dead-letters", "purge", "--all"), "--yes"),
+        (("dead-letters", "purge", "x"), "no terminal to ask on; confirm with --yes"),
+        (("blocked", "--limit", "0"), "'--limit': takes 1 or more."),
+        (("blocked", "--limit", "many"), "'--limit': is not a whole number."),
+        (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+        (("contracts", "--dir", "pyproject.toml"), "dir 'pyproject.toml' is a file"),
         (("blocked", "--since", "yesterday"), "--since: got 'yesterday'; takes a time"),
         (("republish", "--since", "5"), "--since"),
         (("blocked", "--since", "2026-13-01"), "--since"),
         (("republish", "img-\udcff"), "not UTF-8"),
-        (("forget",), "--image"),
+        (("republish",), "name images, or take --all"),
+        (("republish", "--dry-run"), "name images, or take --all"),
+        (("republish", "a", "--all"), "name images or take --all, not both"),
+        (("forget",), "IMAGE"),
+        (("forget", "a"), "no terminal to ask on; confirm with --yes"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: tuple[str, ...], says: str) -> None:
@@ -71,6 +108,7 @@ def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: tuple[str, 
     assert (result.code, result.out) == (2, "")
     assert says in result.err
     assert result.err.count("\n") == 1
+    assert not re.search(r"\\|should|Value error|Input|String|<", result.err), "no library speaks"
 
 
 @pytest.mark.parametrize(
@@ -81,9 +119,9 @@ def test_a_wrong_call_is_one_line_and_exits_2(call: Call, arguments: tuple[str, 
         (("watch",), "broker"),
         (("inspect", "img-42"), "store"),
         (("blocked",), "store"),
-        (("republish",), "store"),
-        (("republish", "a"), "store"),
-        (("forget", "--image", "a"), "store"),
+        (("republish", "--all"), "store"),
+        (("republish", "a", "--dry-run"), "store"),
+        (("forget", "a", "--yes"), "store"),
         (("dead-letters", "list"), "broker"),
         (("dead-letters", "show", "x"), "broker"),
         (("dead-letters", "redrive", "--all"), "broker"),
@@ -97,6 +135,14 @@ def test_a_server_that_is_away_is_one_line_and_exits_1(
     assert (result.code, result.out) == (1, "")
     assert f"the {server} is not available" in result.err
     assert result.err.count("\n") == 1
+
+
+def test_a_result_that_can_not_be_written_is_one_line_and_exits_1() -> None:
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-m", "image_moderation", "--version"]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "standard output can't be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("command", [("config",), ("report", "img-42"), ("serve",), ("watch",)])

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from image_moderation.domain.decision import OutboxEntry
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Report
 from image_moderation.events.render import stamp
 from image_moderation.redis_connection import connect
@@ -98,9 +99,46 @@ def test_inspect_says_whether_the_decision_has_been_published(cli: Call, redis_u
     assert "3 of 3 distinct reporters (unspecified 3)" in waiting
     assert "has been published" in cli("inspect", "img-2").out
     facts = cli("inspect", "img-1", "--json").json
-    assert len(facts["waiting_in_outbox"]) == 1
+    assert [one["id"] for one in facts["waiting_in_outbox"]] == [facts["last_decision"]["event_id"]]
     assert (facts["blocked"], facts["revision"], facts["distinct_reporters"]) == (True, 1, None)
     assert cli("inspect", "img-2", "--json").json["waiting_in_outbox"] == []
+
+
+def test_inspect_says_why_an_image_is_blocked(cli: Call, redis_url: str) -> None:
+    times = [clock() - age for age in (5_000, 4_000, 3_000)]
+    reasons = ("spam", "nudity", "nudity")
+    reports = [
+        report_by(f"user-{n}", time=time, reason=reason)
+        for n, (time, reason) in enumerate(zip(times, reasons, strict=True))
+    ]
+    asyncio.run(apply(redis_url, *reports, publish=True))
+    asyncio.run(apply(redis_url, report_by("user-0", retracted=True)))
+    rule = Policy(block_threshold=3).hash
+    decision = cli("inspect", "img-42", "--json").json["last_decision"]
+    assert decision | {"decided_at": "", "event_id": ""} == {
+        "event_id": "",
+        "action": "block",
+        "revision": 1,
+        "decided_at": "",
+        "trigger": "threshold",
+        "automated": True,
+        "distinct_reporters": 3,
+        "threshold": 3,
+        "reasons": {"nudity": 2, "spam": 1},
+        "first_reported_at": stamp(times[0]),
+        "last_reported_at": stamp(times[2]),
+        "policy": rule,
+    }
+    lines = cli("inspect", "img-42", block_threshold="3").out.splitlines()
+    assert lines[-3:] == [
+        "Counted then: 3 of 3 distinct reporters (nudity 2, spam 1).",
+        f"These reports range from {stamp(times[0])} to {stamp(times[2])}.",
+        f"Its event is {decision['event_id']}, its policy {rule}.",
+    ]
+    elsewhere = cli("inspect", "img-42", block_threshold="4").out
+    assert f"its policy {rule}; this environment's policy is {Policy(block_threshold=4).hash}." in elsewhere
+    assert cli("forget", "img-42", "--yes").code == 0
+    assert cli("inspect", "img-42", "--json").json["last_decision"] is None
 
 
 def test_inspect_changes_nothing(cli: Call, client: redis.Redis) -> None:
@@ -124,12 +162,15 @@ def test_inspect_of_what_moderators_judged(cli: Call) -> None:
     assert "Newest verdict: upheld by a moderator" in blocked
     assert "Last decision: revision 3, blocked at" in blocked
     assert "by moderator; it has been published." in blocked
+    assert "Its counts are not stored: an earlier version took it." in blocked
     cleared = cli("inspect", "cleared").out
     until = stamp(NOW + DAY)
     assert cleared.startswith(
         f"cleared is not blocked: a moderator cleared it, and until {until} no report counts."
     )
     assert "revision 2, unblocked at" in cleared
+    assert ", its policy 3f9a1c77; this environment's policy is" in cleared
+    assert "Counted then" not in cleared
     facts = json.loads(cli("inspect", "cleared", "--json").out)
     assert (facts["verdict"], facts["immune_until"], facts["decision"]) == ("cleared", until, "unblock")
     assert (facts["trigger"], facts["published"]) == ("moderator", True)

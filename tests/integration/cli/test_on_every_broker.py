@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def cli(call: Call, broker: Harness, redis_server: EmbeddedRedis) -> Call:
-    return partial(call, broker_url=broker.url, store_url=f"{redis_server.tcp_url}/1")
+    return partial(call, broker_url=broker.commands_url, store_url=f"{redis_server.tcp_url}/1")
 
 
 def done(result: Result) -> Result:
@@ -31,7 +31,12 @@ def test_the_commands(broker: Harness, cli: Call, redis_server: EmbeddedRedis, t
     with service:
         command = [sys.executable, "-m", "image_moderation", "watch", "--json"]
         watch = subprocess.Popen(
-            command, cwd=ROOT, env=service.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env=service.env | {"MODERATION_BROKER_URL": broker.commands_url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert watch.stdout is not None
         assert watch.stderr is not None
@@ -50,14 +55,14 @@ def test_the_commands(broker: Harness, cli: Call, redis_server: EmbeddedRedis, t
 
         broker.publish("image.reported", [b"\xff not an event", b"nor this"])
         wait_until(lambda: len(broker.read("image.dead-letter")) >= 2, "both are parked", 20)
-    listed = done(cli("dead-letters", "list", "--json")).json
+    listed = done(cli("dead-letters", "list", "--json")).lines
     assert sorted(letter["reason"] for letter in listed) == ["not_json", "not_utf8"]
     first, second = (letter["id"] for letter in listed)
     assert "body: ***" in done(cli("dead-letters", "show", first)).out
     done(cli("dead-letters", "redrive", first))
     purged = done(cli("dead-letters", "purge", second, "--yes"))
     assert ("compaction" in purged.err) == (not broker.features.removes_single_letters)
-    assert done(cli("dead-letters", "list", "--json")).json == []
+    assert done(cli("dead-letters", "list", "--json")).lines == []
     wait_until(lambda: broker.waiting("image.reported") == 1, "the redriven one waits for the service", 10)
 
 

@@ -101,7 +101,7 @@ def test_a_pipe_is_published_as_it_is_written(redis_url: str, client: redis.Redi
         assert process.stdin is not None
         process.stdin.write(b'{"image_id": "a", "reporter_id": "r1"}\n{"image_id": ')
         process.stdin.flush()
-        wait_until(lambda: client.xlen(REPORTED) == 1, "the first line is published")
-        out, _ = process.communicate(b'"b", "reporter_id": "r2"}', timeout=20)
+        wait_until(lambda: client.xlen(REPORTED) == 1, "the first line is published", 30)
+        out, _ = process.communicate(b'"b", "reporter_id": "r2"}', timeout=60)
     assert (process.returncode, out) == (0, b"2 published, 0 refused\n")
     assert [one.image_id for one in reported(client)] == ["a", "b"]

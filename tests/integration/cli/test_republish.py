@@ -12,12 +12,14 @@ from jsonschema import Draft202012Validator
 from image_moderation.contracts.schemas import json_schema
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import State, Trigger
+from image_moderation.domain.policy import Policy
 from image_moderation.events.models import BLOCKED, UNBLOCKED
-from image_moderation.events.render import NAMESPACE, stamp
+from image_moderation.events.render import NAMESPACE, decision_message, stamp
 from image_moderation.events.state import state_message
 from tests.support.case_values import case_key, case_value
 from tests.support.command_line import Call, Result
-from tests.support.decided_cases import BY_PEOPLE, HOUR, NOW, OPEN
+from tests.support.decided_cases import BY_PEOPLE, CLEARED, DAY, HOUR, NOW, OPEN
+from tests.support.decisions import DECISION, UNBLOCKED_DECISION
 from tests.support.service_process import ROOT
 
 pytestmark = pytest.mark.usefixtures("cases")
@@ -29,7 +31,7 @@ def events(client: redis.Redis, channel: str) -> list[dict[str, Any]]:
 
 
 def test_republish_says_what_state_each_decided_image_is_in(cli: Call, client: redis.Redis) -> None:
-    result = cli("republish")
+    result = cli("republish", "--all")
     assert result == Result(0, "3 published (2 to image.blocked, 1 to image.unblocked)\n", "")
     found = {event["subject"]: event for event in events(client, "image.blocked")}
     assert set(found) == {"people", "moderator"}
@@ -50,7 +52,20 @@ def test_republish_says_what_state_each_decided_image_is_in(cli: Call, client: r
     )
     for event in (*found.values(), unblocked):
         Draft202012Validator(json_schema(event["type"])).validate(event)
-        assert "distinct_reporters" not in event["data"]
+    for image, case, event in (("people", BY_PEOPLE, found["people"]), ("cleared", CLEARED, unblocked)):
+        decision = case.last_decision(image)
+        assert decision is not None
+        assert event["data"] == json.loads(decision_message(decision).body)["data"]
+    assert found["people"]["data"]["reasons"] == {"nudity": 4, "spam": 1}
+    assert found["moderator"]["data"] == {
+        "image_id": "moderator",
+        "revision": 3,
+        "state": "blocked",
+        "decided_at": stamp(NOW - DAY),
+        "automated": False,
+        "trigger": "moderator",
+        "policy": Policy().hash,
+    }, "an earlier version blocked it and kept no facts"
     again = cli("republish", "--json", "--since", "90m")
     assert json.loads(again.out) == {
         "published": 1,
@@ -61,6 +76,15 @@ def test_republish_says_what_state_each_decided_image_is_in(cli: Call, client: r
     first, second = (event for event in events(client, "image.blocked") if event["subject"] == "people")
     assert first["id"] != second["id"]
     assert first["data"] == second["data"]
+
+
+def test_a_dry_run_publishes_nothing(call: Call, redis_url: str, client: redis.Redis) -> None:
+    urls = {"broker_url": "nats://127.0.0.1:1", "store_url": redis_url}
+    result = call("republish", "--all", "--dry-run", **urls)
+    assert result == Result(0, "3 would be published (2 to image.blocked, 1 to image.unblocked)\n", "")
+    facts = call("republish", "people", "--dry-run", "--json", **urls).json
+    assert (facts["would_publish"], facts["channels"]) == (1, {"image.blocked": 1})
+    assert client.exists("image.blocked", "image.unblocked") == 0
 
 
 def test_republish_of_named_images_names_what_was_never_decided(cli: Call, client: redis.Redis) -> None:
@@ -114,13 +138,19 @@ def test_the_id_of_a_state_is_of_the_decision_and_the_time_of_publishing_it() ->
 @pytest.mark.parametrize(
     ("example", "case"),
     [
-        ("blocked-again", Case(state=State.BLOCKED, revision=1, trigger=Trigger.THRESHOLD)),
-        ("unblocked-again", Case(revision=2, trigger=Trigger.MODERATOR)),
+        (
+            "blocked-again",
+            Case(state=State.BLOCKED, revision=1, trigger=Trigger.THRESHOLD, facts=DECISION.facts),
+        ),
+        (
+            "unblocked-again",
+            Case(revision=2, trigger=Trigger.MODERATOR, facts=UNBLOCKED_DECISION.facts),
+        ),
     ],
 )
 def test_the_published_examples_of_a_state_are_what_is_sent(example: str, case: Case) -> None:
     file = ROOT / "contracts" / "examples" / "valid" / f"{example}.json"
     decided_at = 1_795_428_007_123 + 60_000 * (case.revision - 1)
     published_at = 1_795_428_007_123 + HOUR
-    body = state_message("img-42", replace(case, decided_at=decided_at), "3f9a1c77", published_at).body
+    body = state_message("img-42", replace(case, decided_at=decided_at), "another", published_at).body
     assert file.read_bytes() == body

@@ -36,7 +36,7 @@ def redis_port() -> Iterator[int]:
 def test_the_one_command_start_blocks_what_is_reported_as_it_says(call: Call, tmp_path: Path) -> None:
     with embedded(tmp_path, MODERATION_BLOCK_THRESHOLD="2") as service:
         url = exported_url(service)
-        assert "image-moderation report img-42 --reason nudity" in service.log
+        assert "report img-42 --reason nudity" in service.log
         for _ in range(2):
             assert call("report", "img-42", broker_url=url).code == 0
         wait_until(
@@ -52,9 +52,10 @@ def test_serve_ends_with_its_embedded_server(tmp_path: Path) -> None:
         with redis.Redis.from_url(exported_url(service)) as client:
             os.kill(int(cast("dict[str, Any]", client.info())["process_id"]), signal.SIGKILL)
         assert service.wait() == 1
-        last = service.log.splitlines()[-1]
-        assert last.startswith("the private ")
-        assert "was ended by signal 9" in last
+        last = service.events()[-1]
+        assert last["event"] == "serve_failed"
+        assert last["error"].startswith("the private ")
+        assert "was ended by signal 9" in last["error"]
 
 
 def test_serve_says_in_one_line_that_its_port_is_taken(redis_url: str, tmp_path: Path) -> None:
@@ -62,7 +63,12 @@ def test_serve_says_in_one_line_that_its_port_is_taken(redis_url: str, tmp_path:
         variables = {"MODERATION_BROKER_URL": redis_url, "MODERATION_HTTP_PORT": str(port)}
         with ServiceProcess(tmp_path, variables, wait="") as service:
             assert service.wait() == 1
-            assert service.log == f"can't listen on 127.0.0.1:{port}: Address already in use\n"
+            (line,) = service.events()
+            assert line["error"] == (
+                f"can't listen on 127.0.0.1:{port}: Address already in use; "
+                "set MODERATION_HTTP_PORT to another port (0 takes a free one)"
+            )
+            assert service.log.count("\n") == 1
 
 
 def test_serve_refuses_a_data_directory_in_use(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ class Harness(Protocol):
     def url(self) -> str:
         """For MODERATION_BROKER_URL; the same after a restart."""
 
+    @property
+    def commands_url(self) -> str:
+        """The same for the commands: of another user, where the server has users."""
+
     def fresh(self) -> None:
         """Start the server if it isn't running, and remove every stream, queue, topic and group."""
 

@@ -51,6 +51,10 @@ class KafkaHarness:
     def url(self) -> str:
         return self._url
 
+    @property
+    def commands_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._real:
             self._url = self._real

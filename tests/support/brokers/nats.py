@@ -60,6 +60,10 @@ class NatsHarness:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self._port}"
 
+    @property
+    def commands_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()

@@ -66,14 +66,14 @@ class RabbitmqHarness:
 
     def __init__(self, place: Path) -> None:
         self._program = _find("rabbitmq-server") or missing("rabbitmq-server")
-        self._tool = _find("rabbitmqctl") or missing("rabbitmq-server")
+        self.tool = _find("rabbitmqctl") or missing("rabbitmq-server")
         self._place = place
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: dict[str, list[Found]] = {}
         epmd = free_port()
         # A node name of its own, and its own port mapper on loopback, which is ended with it.
-        self._env = os.environ | {
+        self.env = os.environ | {
             "HOME": str(place),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(epmd),
@@ -96,6 +96,10 @@ class RabbitmqHarness:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self._port}/"
 
+    @property
+    def commands_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()
@@ -114,14 +118,24 @@ class RabbitmqHarness:
 
     def kill(self) -> None:
         if self._process is not None:
+            wait_until(self._knows_its_queues, "the server has written down its quorum queues")
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
+    def _knows_its_queues(self) -> bool:
+        """RabbitMQ writes a quorum queue's name down about a second after its declaration. Killed before, it
+        has the queue for ever without a leader, and answers nobody who consumes from it.
+        """
+        for names in self._place.glob("data/*/quorum/*/names.dets"):
+            written = names.read_bytes()
+            return all(queue.name.encode() in written for queue in names.parent.iterdir() if queue.is_dir())
+        return True
+
     def restart(self) -> None:
         with (self._place / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program], env=self._env, stdout=log, stderr=log, start_new_session=True
+                [self._program], env=self.env, stdout=log, stderr=log, start_new_session=True
             )
 
         async def answers(channel: AbstractChannel) -> bool:
@@ -200,17 +214,22 @@ class RabbitmqHarness:
             return queue.declaration_result.message_count or 0
 
         # AMQP doesn't count messages in hand, and the management's figures are seconds old: ask the queue.
-        if count := self._run(ready):
-            return count
-        told = subprocess.run(
-            [self._tool, "--quiet", "-n", self._env["RABBITMQ_NODENAME"], "eval", _TOTAL % name],
-            env=self._env,
+        return self._run(ready) or int(self._ctl("eval", _TOTAL % name))
+
+    def change_password(self, password: str) -> None:
+        """Set the password of the user in `url`, and end every connection. `guest` is what `url` has."""
+        self._ctl("change_password", "guest", password)
+        self._ctl("close_all_connections", "the password has changed")
+
+    def _ctl(self, *command: str) -> str:
+        return subprocess.run(
+            [self.tool, "--quiet", "-n", self.env["RABBITMQ_NODENAME"], *command],
+            env=self.env,
             capture_output=True,
             text=True,
             check=True,
             timeout=30,
         ).stdout
-        return int(told)
 
     def kept(self, channel: str) -> int:
         return self.waiting(channel)
@@ -237,6 +256,4 @@ class RabbitmqHarness:
         program = shutil.which("epmd")
         if program is None:
             return None
-        return subprocess.Popen(
-            [program], env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        return subprocess.Popen([program], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -7,6 +7,7 @@ import redis
 
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Features, Found
+from tests.support.redis_users import create_users, url_of
 from tests.support.servers import clean
 
 GROUP = "image-moderation"
@@ -36,18 +37,25 @@ class RedisHarness:
 
     @property
     def url(self) -> str:
-        return self._server.url
+        """The service's own user, who may do no more than `deploy/redis/users.acl` says."""
+        return url_of("service", self._server.url)
+
+    @property
+    def commands_url(self) -> str:
+        return url_of("operator", self._server.url)
 
     def fresh(self) -> None:
         if not self._server.running:
-            self._server.restart()
-        clean(self.url)
+            self.restart()
+        create_users(self._server.url)
+        clean(self._server.url)
 
     def kill(self) -> None:
         self._server.kill()
 
     def restart(self) -> None:
         self._server.restart()
+        create_users(self._server.url)
 
     def close(self) -> None:
         """The server is the session's."""
@@ -96,4 +104,4 @@ class RedisHarness:
                 client.delete(REPORTED)
 
     def _client(self) -> Any:
-        return redis.Redis.from_url(self.url)
+        return redis.Redis.from_url(self._server.url)

@@ -3,15 +3,18 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.domain.decision import Action, Decision, OutboxEntry, Publication, State, Trigger
+from image_moderation.domain.decision import OutboxEntry, Publication
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers import reader
 from tests.support.brokers.harness import Harness
+from tests.support.decisions import DECISION
 from tests.support.waiting import wait_until_async
 
 REPORTED, REVIEWED, BLOCKED = "image.reported", "image.reviewed", "image.blocked"
@@ -24,7 +27,7 @@ TIMEOUT = 40.0
 class Replica:
     """A transport whose handler keeps what it was given, and acks it while `gate` is open."""
 
-    def __init__(self, harness: Harness, name: str) -> None:
+    def __init__(self, harness: Harness, name: str, **options: Any) -> None:
         self.received: list[RawMessage] = []
         self.batches: list[Sequence[RawMessage]] = []
         self.gate = asyncio.Event()
@@ -38,6 +41,7 @@ class Replica:
                 clock=clock,
                 dead_letter_retention=86_400_000,
                 redeliver_after=reader.REDELIVER_AFTER,
+                **options,
             )
         )
 
@@ -73,8 +77,9 @@ class World:
         self.harness = harness
         self.replicas: list[Replica] = []
 
-    async def replica(self, *, gate: bool = True, start: bool = True) -> Replica:
-        replica = Replica(self.harness, f"host-{len(self.replicas)}")
+    async def replica(self, *, gate: bool = True, start: bool = True, **options: Any) -> Replica:
+        """Make one; `options` are further ones of `port.Options`."""
+        replica = Replica(self.harness, f"host-{len(self.replicas)}", **options)
         self.replicas.append(replica)
         if not gate:
             replica.gate.clear()
@@ -99,9 +104,7 @@ async def received(replica: Replica, count: int) -> None:
 def publications(*images: str) -> list[Publication]:
     made = []
     for image in images:
-        decision = Decision(
-            image, Action.BLOCK, 1, clock(), State.BLOCKED, Trigger.THRESHOLD, True, 5, 5, {}, 1, 2, "p"
-        )
+        decision = replace(DECISION, image_id=image, decided_at=clock())
         body = json.dumps({"data": {"image_id": image}}).encode()
         made.append(Publication(OutboxEntry(decision, b""), Outgoing(BLOCKED, body, f"id-{image}", image)))
     return made

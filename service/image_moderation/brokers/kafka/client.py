@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from image_moderation.brokers.kafka.connection import client_settings, errors
+from image_moderation.brokers.kafka.connection import Admin, client_settings, errors
 from image_moderation.brokers.kafka.messages import body_of, offset_of, place_of
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
 from image_moderation.brokers.kafka.topology import Place, end_offsets, ensure, first_offsets, places
@@ -31,7 +30,7 @@ class KafkaClient:
             Misconfigured: the URL asks for something unknown.
         """
         self._settings = client_settings(url)
-        self._admin = AdminClient(self._settings)
+        self._admin = Admin(self._settings)
         self._publisher = KafkaPublisher(self._settings)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:

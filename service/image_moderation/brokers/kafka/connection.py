@@ -1,18 +1,19 @@
 """How a Kafka cluster is reached, and confluent-kafka's errors as the one error of the broker."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from faststream.confluent import KafkaBroker
 from faststream.confluent.prometheus import KafkaPrometheusMiddleware
 
-from image_moderation.brokers.calls import Errors, describe, unavailable_on
+from image_moderation.brokers.calls import Errors, unavailable_on
 from image_moderation.brokers.port import Options
-from image_moderation.domain.errors import Misconfigured
+from image_moderation.domain.outage import explain
+from image_moderation.urls import parse
 
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SHORTEST_SESSION = 6_000
 """Milliseconds; a broker refuses less unless its operator says otherwise."""
 PREFETCHED_KILOBYTES = 16_384
@@ -20,43 +21,31 @@ PREFETCHED_KILOBYTES = 16_384
 
 
 def client_settings(url: str) -> dict[str, Any]:
-    """Return what every client of librdkafka takes for a MODERATION_BROKER_URL.
-
-    Raises:
-        Misconfigured: its query asks for something unknown.
-    """
-    parts = urlsplit(url)
-    secure = parts.scheme == "kafka+tls"
+    """Return what every client of librdkafka takes for a MODERATION_BROKER_URL."""
+    parts = parse(url)
+    secure = parts.tls is not None
     settings: dict[str, Any] = {
-        "bootstrap.servers": parts.netloc.rpartition("@")[2],
+        "bootstrap.servers": ",".join(parts.addresses),
         "security.protocol": "ssl" if secure else "plaintext",
         "socket.timeout.ms": 5_000,
         "reconnect.backoff.max.ms": 1_000,
         # Its own log has a line for each attempt; the health checks say once what is wrong.
         "log_level": 0,
     }
-    if secure:
-        settings["ssl.ca.location"] = "probe"  # the system's authorities, wherever it keeps them
-    mechanism = _mechanism(parts.query)
+    if parts.tls is not None:
+        # Without a file the system's authorities, wherever it keeps them.
+        settings["ssl.ca.location"] = parts.tls.authorities or "probe"
+        if parts.tls.certificate is not None:
+            settings["ssl.certificate.location"] = parts.tls.certificate
+            settings["ssl.key.location"] = parts.tls.key or parts.tls.certificate
     if parts.username:
         settings |= {
             "security.protocol": "sasl_ssl" if secure else "sasl_plaintext",
-            "sasl.mechanism": mechanism or "PLAIN",
-            "sasl.username": unquote(parts.username),
-            "sasl.password": unquote(parts.password or ""),
+            "sasl.mechanism": parts.options.get("sasl", "PLAIN"),
+            "sasl.username": parts.username,
+            "sasl.password": parts.password,
         }
-    elif mechanism:
-        raise Misconfigured("the Kafka URL asks for SASL and has no user: kafka://user:password@host")
     return settings
-
-
-def _mechanism(query: str) -> str | None:
-    asked = parse_qsl(query, keep_blank_values=True)
-    if not asked:
-        return None
-    if [name for name, _ in asked] != ["sasl"] or asked[0][1] not in MECHANISMS:
-        raise Misconfigured(f"the Kafka URL's query takes sasl= with one of {', '.join(MECHANISMS)} alone")
-    return asked[0][1]
 
 
 def consumer_settings(options: Options) -> dict[str, Any]:
@@ -100,9 +89,34 @@ def _telemetry() -> Any:
     return KafkaTelemetryMiddleware
 
 
+class Admin(AdminClient):
+    """Looks up topics, and says why that failed: the library gives the reason to a callback alone."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """`settings` are those of `client_settings`. Nothing is asked yet."""
+        self._reason: KafkaError | None = None
+        super().__init__({**settings, "error_cb": self._keep})  # type: ignore[dict-item]  # takes callbacks too
+
+    def _keep(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - its only name
+            self._reason = error
+
+    def list_topics(self, *args: Any, **kwargs: Any) -> Any:
+        """As the library's own.
+
+        Raises:
+            KafkaException: the cluster does not answer, for this reason.
+        """
+        try:
+            return super().list_topics(*args, **kwargs)
+        except KafkaException as error:
+            self.poll(0)
+            raise (KafkaException(self._reason) if self._reason else error) from None
+
+
 def _explain(error: BaseException) -> str:
     known = error.args[0] if error.args else None
-    return f"{known.name()}: {known.str()}" if isinstance(known, KafkaError) else describe(error)
+    return explain(Exception(known.str()), known.name()) if isinstance(known, KafkaError) else explain(error)
 
 
 errors: Errors = partial(unavailable_on, KafkaException, TimeoutError, OSError, explain=_explain)

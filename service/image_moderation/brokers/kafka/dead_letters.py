@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient
 
 from image_moderation.brokers.kafka.client import is_end, reading
-from image_moderation.brokers.kafka.connection import client_settings, errors
+from image_moderation.brokers.kafka.connection import Admin, client_settings, errors
 from image_moderation.brokers.kafka.messages import body_of, offset_of, place_of
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
 from image_moderation.brokers.kafka.topology import Place, ensure, first_offsets, places
@@ -36,7 +35,7 @@ class KafkaDeadLetters:
         """
         self._settings = client_settings(url)
         self._publisher = KafkaPublisher(self._settings)
-        self._admin = AdminClient(self._settings)
+        self._admin = Admin(self._settings)
         self._next: dict[Place, int] = {}
         self._keys: dict[str, str] = {}
         """The key of each entry that has no tombstone."""

@@ -1,5 +1,6 @@
 """Records as messages, and which offsets of a partition are finished."""
 
+from operator import methodcaller
 from typing import Any, Self
 
 from confluent_kafka import Message
@@ -7,6 +8,11 @@ from faststream.message import StreamMessage
 
 from image_moderation.brokers.kafka.topology import Place
 from image_moderation.domain.message import NO_HEADERS, RawMessage
+
+# Where a name is not UTF-8, confluent-kafka 2.16.1 returns a list of null pointers and sets an exception
+# without raising it; using that list ends the process. A direct call may overlook the exception, once Python
+# has specialised it; a methodcaller always checks it, and raises.
+_headers = methodcaller("headers")
 
 
 class PartitionOffsets:
@@ -73,7 +79,7 @@ class Batch(list[Message]):
         stamp = message.timestamp()[1]
         arrived = stamp if stamp > 0 else None
         offsets.hand_out(offset, arrived)
-        headers = message.headers()
+        headers = headers_of(message)
         self.append(message)
         self.decoded.append(
             RawMessage(
@@ -81,7 +87,7 @@ class Batch(list[Message]):
                 f"{partition}:{offset}",
                 body_of(message),
                 arrived,
-                headers=_text(dict(headers)) if headers else NO_HEADERS,
+                headers=_text(headers) if headers else NO_HEADERS,
                 handle=(offsets, offset),
             )
         )
@@ -108,9 +114,25 @@ def body_of(message: Message) -> bytes:
     return message.value() or b""
 
 
+def headers_of(message: Message) -> dict[str, str | bytes | None]:
+    """Return a record's headers; none where a name is not UTF-8, because the client can't give them then."""
+    try:
+        return dict(_headers(message) or ())
+    except (SystemError, UnicodeDecodeError):
+        message.set_headers([])
+        return {}
+
+
+def size_of(message: Message) -> int:
+    """Return the bytes of a record: its value, key and headers."""
+    named = sum(len(name) + len(value or b"") for name, value in headers_of(message).items())
+    return len(message) + len(message.key() or b"") + named
+
+
 def _text(headers: dict[str, str | bytes | None]) -> dict[str, str]:
-    """UTF-8; bytes that are not UTF-8 are escaped."""
+    """UTF-8; bytes that are not UTF-8 are escaped. A header that is null is absent."""
     return {
-        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value or ""
+        name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
         for name, value in headers.items()
+        if value is not None
     }

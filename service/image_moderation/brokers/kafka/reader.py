@@ -15,11 +15,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from image_moderation.brokers.calls import TIMEOUT
-from image_moderation.brokers.kafka.connection import consumer_settings, errors
-from image_moderation.brokers.kafka.messages import Batch, PartitionOffsets, offset_of, place_of
+from image_moderation.brokers.kafka.connection import PREFETCHED_KILOBYTES, consumer_settings, errors
+from image_moderation.brokers.kafka.messages import Batch, PartitionOffsets, offset_of, place_of, size_of
 from image_moderation.brokers.kafka.topology import Place
 from image_moderation.brokers.port import INCOMING, Options
-from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.brokers.reader import MOST_IN_HAND, Reader, Subscriber
 
 LANES = 3
 """That read: so many that one has a batch to parse while others wait for the store."""
@@ -27,6 +27,10 @@ POLL = 0.1
 """Seconds that a poll waits for a first message. Commits and rebalances wait for its end."""
 GATHERING = 0.003
 """Seconds that further messages may take to make it a batch."""
+BATCH_BYTES = (MOST_IN_HAND - PREFETCHED_KILOBYTES * 1024) // (LANES + 1)
+"""Of what is read at once: one for each lane, and one to come."""
+STEP = 10
+"""Messages after which their bytes are counted."""
 HOLD_AFTER = 1.0
 """Seconds without a poll after which every lane counts as busy."""
 COMMIT_AGAIN = 5.0
@@ -132,7 +136,14 @@ class KafkaReader(Reader):
         if first.error() is not None:
             raise KafkaException(first.error())
         yield first
-        yield from (message for message in consumer.consume(most - 1, GATHERING) if message.error() is None)
+        number, size = 1, size_of(first)
+        while number < most and size < BATCH_BYTES:
+            asked = min(STEP, most - number)
+            found = consumer.consume(asked, GATHERING)
+            yield from (message for message in found if message.error() is None)
+            if len(found) < asked:
+                return
+            number, size = number + asked, size + sum(map(size_of, found))
 
     def _hand_out(self, messages: Iterator[Message]) -> list[Batch]:
         batches: dict[str, Batch] = {}

@@ -1,6 +1,7 @@
 """The topics: made where they are missing, and how far each partition reaches. All calls block."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
@@ -15,13 +16,37 @@ from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
 Place = tuple[str, int]
 """A topic and one of its partitions."""
+SMALLEST_SEGMENT, LARGEST_SEGMENT = 1024 * 1024, 1024**3
+"""Bytes of a segment of the topic of dead letters; the greatest is Kafka's default."""
 
 
-def ensure(admin: AdminClient, names: Iterable[str], dead_letters_kept: int | None = None) -> None:
+class Kept(NamedTuple):
+    """How much a topic of dead letters keeps; None is without a limit."""
+
+    milliseconds: int | None = None
+    max_bytes: int | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's configuration: compacted, which is how single dead letters are removed."""
+        limits: dict[str, str] = {}
+        if self.milliseconds is not None:
+            limits["retention.ms"] = str(self.milliseconds)
+        if self.max_bytes is not None:
+            limits["retention.bytes"] = str(self.max_bytes)
+            # Only whole segments are deleted, and never the one that is written to.
+            limits["segment.bytes"] = str(max(SMALLEST_SEGMENT, min(LARGEST_SEGMENT, self.max_bytes // 4)))
+        return {"cleanup.policy": "compact,delete" if limits else "compact", **limits}
+
+
+KEPT_FOR_EVER = Kept()
+
+
+def ensure(admin: AdminClient, names: Iterable[str], dead_letters: Kept = KEPT_FOR_EVER) -> None:
     """Make the topics that are missing, as the cluster makes topics by default.
 
-    The topic of dead letters has one partition, so that they keep their order, and is compacted, which is
-    how single ones are removed; `dead_letters_kept` is for how many milliseconds.
+    The topic of dead letters has one partition, so that they keep their order. One that is there stays as it
+    is.
 
     Raises:
         BrokerUnavailable: the operator must make one.
@@ -30,7 +55,7 @@ def ensure(admin: AdminClient, names: Iterable[str], dead_letters_kept: int | No
     missing = [name for name in names if _is_missing(admin, name)]
     if not missing:
         return
-    wanted = [_new(name, dead_letters_kept) for name in missing]
+    wanted = [_new(name, dead_letters) for name in missing]
     for name, made in admin.create_topics(wanted, request_timeout=TIMEOUT).items():
         try:
             made.result(TIMEOUT + 1)
@@ -51,13 +76,10 @@ def _is_missing(admin: AdminClient, name: str) -> bool:
     return error is not None
 
 
-def _new(name: str, dead_letters_kept: int | None) -> NewTopic:
+def _new(name: str, dead_letters: Kept) -> NewTopic:
     if name != DEAD_LETTER_CHANNEL:
         return NewTopic(name)
-    config = {"cleanup.policy": "compact"}
-    if dead_letters_kept is not None:
-        config = {"cleanup.policy": "compact,delete", "retention.ms": str(dead_letters_kept)}
-    return NewTopic(name, num_partitions=1, config=config)
+    return NewTopic(name, num_partitions=1, config=dead_letters.config)
 
 
 def places(admin: AdminClient, names: Iterable[str]) -> list[Place]:

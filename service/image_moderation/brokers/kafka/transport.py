@@ -5,23 +5,18 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
 from faststream import AckPolicy
 
-from image_moderation.brokers.kafka.connection import client_settings, errors, make_broker
+from image_moderation.brokers.kafka.connection import Admin, client_settings, errors, make_broker
 from image_moderation.brokers.kafka.messages import decode_batch
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
 from image_moderation.brokers.kafka.reader import KafkaReader
-from image_moderation.brokers.kafka.topology import end_offsets, ensure
+from image_moderation.brokers.kafka.topology import Kept, end_offsets, ensure
 from image_moderation.brokers.port import INCOMING, Figures, Options
 from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
-from image_moderation.domain.message import NO_HEADERS, DeadLetter, RawMessage
+from image_moderation.domain.message import RawMessage
 from image_moderation.events.models import CHANNELS
-from image_moderation.events.render import dead_letter_message
-
-LARGEST_DEAD_LETTER = 900_000
-"""Bytes; a broker refuses more than a megabyte unless its operator says otherwise."""
 
 
 class KafkaTransport(BaseTransport):
@@ -49,8 +44,8 @@ class KafkaTransport(BaseTransport):
         super().__init__(options, [self._reader], errors)
 
     @cached_property
-    def _admin(self) -> AdminClient:
-        return AdminClient(self._settings)
+    def _admin(self) -> Admin:
+        return Admin(self._settings)
 
     async def connect(self) -> None:
         # FastStream processes nothing before it has connected. Its own clients are not used: they are closed.
@@ -59,7 +54,8 @@ class KafkaTransport(BaseTransport):
 
     async def ensure(self) -> None:
         """See `BaseTransport`. No error shows that a topic was deleted, so each is looked up."""
-        await asyncio.to_thread(ensure, self._admin, CHANNELS, self.options.dead_letter_retention)
+        kept = Kept(self.options.dead_letter_retention, self.options.dead_letter_max_bytes)
+        await asyncio.to_thread(ensure, self._admin, CHANNELS, kept)
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         """See `intake.ports.Source`. Committed with the next poll, at most a tenth of a second later.
@@ -69,9 +65,6 @@ class KafkaTransport(BaseTransport):
         for message in messages:
             offsets, offset = message.handle
             offsets.finish(offset)
-
-    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        await super().park([_fitting(one) for one in dead_letters])
 
     async def figures(self) -> Figures:
         """See `port.Transport`. Of this process's partitions: the sum over all replicas is the group's."""
@@ -92,11 +85,3 @@ class KafkaTransport(BaseTransport):
     async def close(self) -> None:
         """See `BaseTransport`. Other members wait for the session's end where one does not leave."""
         await self._reader.leave()
-
-
-def _fitting(dead_letter: DeadLetter) -> DeadLetter:
-    """Leave out headers that would make a dead letter too large for the broker."""
-    message = dead_letter.message
-    if message.headers and len(dead_letter_message(dead_letter, 0).body) > LARGEST_DEAD_LETTER:
-        return dead_letter._replace(message=message._replace(headers=NO_HEADERS))
-    return dead_letter

@@ -50,7 +50,7 @@ class NatsDeadLetters:
             try:
                 message = await self._jetstream.get_msg(STREAM, seq=int(entry))
             except Error as error:
-                if _is_missing(error):
+                if is_missing(error):
                     return None
                 raise
         return message.data or b""
@@ -72,10 +72,11 @@ class NatsDeadLetters:
                 try:
                     removed += await self._jetstream.delete_msg(STREAM, int(entry))
                 except Error as error:
-                    if not _is_missing(error):
+                    if not is_missing(error):
                         raise
         return removed
 
 
-def _is_missing(error: Error) -> bool:
+def is_missing(error: Error) -> bool:
+    """Return whether the server says that there is no such message."""
     return isinstance(error, NotFoundError) or any(text in str(error) for text in MISSING)

@@ -16,7 +16,7 @@ from nats.errors import Error
 from image_moderation.brokers.nats.connection import errors, require_connection
 from image_moderation.brokers.nats.topology import STREAM, durable_name
 from image_moderation.brokers.port import Options
-from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.brokers.reader import MOST_IN_HAND, Reader, Subscriber
 from image_moderation.domain.errors import BrokerUnavailable
 
 POLL = 1.0
@@ -25,8 +25,8 @@ STATUS_TIMEOUT = 1.0
 """Extra seconds to wait for the server's 'no messages' status."""
 EMPTY_DELAY = 0.01
 """Seconds before asking again after an answer without messages: a server may give that at once."""
-MAX_BYTES = 96 * 1024 * 1024
-"""Of one batch: more than a server takes as one message, less than the client keeps before it drops some."""
+BATCH_BYTES = MOST_IN_HAND // 5
+"""Of one batch. Both channels together have four lanes; the rest is for their dead letters."""
 NO_MESSAGES = ("404", "408")
 """The statuses that end a request after which there are no more messages."""
 
@@ -86,15 +86,6 @@ class NatsReader(Reader):
         # dead readers to give them to loses count of the deliveries.
         self._poll = min(POLL, options.redeliver_after / 4000)
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{durable_name(options.group, channel)}"
-        self._request = json.dumps(
-            {
-                "batch": options.batch_size,
-                "max_bytes": MAX_BYTES,
-                "expires": int(self._poll * 1_000_000_000),
-                # Together with `expires`: wait for the first message, but for no further one.
-                "no_wait": True,
-            }
-        ).encode()
         self.inboxes: dict[int, Inbox] = {}
 
     async def next_batch(self, lane: int) -> list[Msg]:
@@ -122,7 +113,15 @@ class NatsReader(Reader):
         return inbox
 
     async def _ask(self, inbox: Inbox) -> None:
-        await self.client.publish(self._next, self._request, reply=inbox.next_request())
+        request = {
+            "batch": self._batch_size,
+            # A server refuses a request that its next message doesn't fit into.
+            "max_bytes": max(BATCH_BYTES, 2 * self.client.max_payload),
+            "expires": int(self._poll * 1_000_000_000),
+            # Together with `expires`: wait for the first message, but for no further one.
+            "no_wait": True,
+        }
+        await self.client.publish(self._next, json.dumps(request).encode(), reply=inbox.next_request())
         with suppress(TimeoutError):
             async with asyncio.timeout(self._poll + STATUS_TIMEOUT):
                 await inbox.ended.wait()

@@ -20,6 +20,7 @@ from image_moderation.brokers.nats.connection import (
     server_version,
     telemetry,
 )
+from image_moderation.brokers.nats.dead_letter_limit import DeadLetterLimit
 from image_moderation.brokers.nats.messages import decode_batch
 from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.reader import NatsReader
@@ -56,8 +57,11 @@ class NatsTransport(BaseTransport):
         )
         self.broker = self._connection.broker
         self._durables: list[Durable] = []
+        self._limit: DeadLetterLimit | None = None
         self._keeper: asyncio.Task[None] | None = None
-        super().__init__(options, [self._reader(channel, options) for channel in INCOMING], errors)
+        super().__init__(
+            options, [self._reader(channel, options) for channel in INCOMING], self._connection.errors
+        )
 
     def _reader(self, channel: str, options: Options) -> NatsReader:
         subscriber: Any = self.broker.subscriber(
@@ -79,6 +83,10 @@ class NatsTransport(BaseTransport):
         jetstream = self._client.jetstream()
         self.publisher = NatsPublisher(self._client, jetstream)
         self._durables = [Durable(jetstream, channel, self.options) for channel in INCOMING]
+        if self.options.dead_letter_max_bytes is not None:
+            self._limit = DeadLetterLimit(
+                jetstream, self.options.dead_letter_max_bytes, may_purge=version >= PURGE_IS_SAFE
+            )
         for reader in self.readers:
             reader.client = self._client
 
@@ -106,16 +114,21 @@ class NatsTransport(BaseTransport):
             await self._client.flush(timeout=int(TIMEOUT))
 
     async def tidy(self) -> None:
-        """See `port.Transport`: purge what every consumer has acked, if the server can do that safely."""
-        if server_version(self._client) >= PURGE_IS_SAFE:
-            with errors():
+        """See `port.Transport`: purge what every consumer has acked, if the server can do that safely.
+
+        Then drop the dead letters that are too much.
+        """
+        with errors():
+            if server_version(self._client) >= PURGE_IS_SAFE:
                 for durable in self._durables:
                     await durable.trim()
+            if self._limit is not None:
+                await self._limit.keep()
 
     async def figures(self) -> Figures:
         require_connection(self._client)
         now = self.options.clock()
-        with errors():
+        with self.errors():
             return Figures.total([await durable.figures(now) for durable in self._durables])
 
     async def close(self) -> None:

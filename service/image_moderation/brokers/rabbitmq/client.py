@@ -9,9 +9,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 
 from image_moderation.brokers.calls import within
+from image_moderation.brokers.port import INCOMING
 from image_moderation.brokers.rabbitmq.connection import errors, open_channel
 from image_moderation.brokers.rabbitmq.publisher import RabbitmqPublisher
-from image_moderation.brokers.rabbitmq.topology import EXCHANGE, QUEUED, Topology
+from image_moderation.brokers.rabbitmq.topology import EXCHANGE, Topology
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
 from image_moderation.domain.message import Outgoing
 
@@ -31,7 +32,7 @@ class RabbitmqClient:
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         """See `port.BrokerClient`. Messages have no positions."""
         with errors():
-            for channel in QUEUED:  # else what is published before the service's first start would be lost
+            for channel in INCOMING:  # else what is published before the service's first start would be lost
                 await self._topology.declare(channel)
             positions = await self._publisher.publish(messages)
         if None in positions:
@@ -47,7 +48,7 @@ class RabbitmqClient:
             raise Unsupported("RabbitMQ keeps no event that has been consumed: leave out --from-start")
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         with errors():
-            await self._topology.declare(QUEUED[0])
+            await self._topology.declare(INCOMING[0])
             amqp = await open_channel(self._connection)
             queue = (await within(amqp.queue_declare(exclusive=True, auto_delete=True))).queue or ""
             for channel in channels:

@@ -8,23 +8,30 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
+from urllib.parse import quote, urlencode
+from weakref import WeakKeyDictionary
 
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
 from faststream.rabbit import RabbitBroker
 from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from faststream.security import BaseSecurity
 from pamqp.commands import Basic
 
 from image_moderation.brokers.calls import TIMEOUT, unavailable_on, within
 from image_moderation.brokers.port import Options
-from image_moderation.domain.errors import Misconfigured
+from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
+from image_moderation.domain.outage import Cause
+from image_moderation.urls import Url, parse
 
 CLIENT_ERRORS = (AMQPError, OSError, RuntimeError)
 """The client's errors when the server, or the way to it, gives no result: RuntimeError for a closed channel
 or connection, TimeoutError (an OSError) for no answer."""
 
+_reasons: WeakKeyDictionary[AbstractConnection, BaseException] = WeakKeyDictionary()
+"""Why the last attempt to connect again has failed."""
 _unmarshal_strictly = Basic.Properties.unmarshal
 
 
@@ -37,6 +44,13 @@ def errors() -> Iterator[None]:
     with unavailable_on(*CLIENT_ERRORS):
         try:
             yield
+        except InvalidFrameError as error:
+            if "Connection.OpenOk" not in str(error):
+                raise
+            # All that the client tells of a server that refuses the virtual host.
+            raise BrokerUnavailable(
+                f"{Cause.PERMISSION}: there is no such virtual host, or this user may not use it"
+            ) from error
         except ChannelPreconditionFailed as error:
             raise Misconfigured(f"RabbitMQ has it declared with other arguments: {error}") from error
 
@@ -44,14 +58,23 @@ def errors() -> Iterator[None]:
 def make_broker(options: Options) -> RabbitBroker:
     """Return FastStream's broker, not yet connected."""
     _prepare_client()
+    url = parse(options.url)
     return RabbitBroker(
-        options.url,
+        _plain_url(url),
+        security=BaseSecurity(ssl_context=None if url.tls is None else url.tls.context()),
         timeout=TIMEOUT,
         reconnect_interval=1.0,
         apply_types=False,
         logger=None,
         middlewares=options.middlewares(RabbitPrometheusMiddleware, _telemetry),
     )
+
+
+def _plain_url(url: Url) -> str:
+    """Return the same URL for the client, which gets certificates as a context."""
+    login = f"{quote(url.username or 'guest', safe='')}:{quote(url.password or 'guest', safe='')}"
+    query = f"?{urlencode(url.options)}" if url.options else ""
+    return f"{url.scheme.name}://{login}@{url.addresses[0]}/{quote(url.name, safe='')}{query}"
 
 
 def _telemetry() -> Any:
@@ -64,8 +87,10 @@ def _telemetry() -> Any:
 async def connected(url: str) -> AsyncIterator[AbstractConnection]:
     """Connect for the command line."""
     _prepare_client()
+    parts = parse(url)
+    context = None if parts.tls is None else parts.tls.context()
     with errors():
-        connection = await within(aio_pika.connect(url))
+        connection = await within(aio_pika.connect(_plain_url(parts), ssl_context=context))
     try:
         yield connection
     finally:
@@ -78,8 +103,8 @@ async def open_channel(connection: AbstractConnection, *, publishing: bool = Fal
     Errors are the client's.
     """
     transport = connection.transport
-    if transport is None:
-        raise ConnectionError("the connection is lost")
+    if transport is None or transport.connection.is_closed:
+        raise ConnectionError("the connection is lost") from _reasons.get(connection)
     opening = transport.connection.channel(publisher_confirms=publishing, on_return_raises=publishing)
     return cast("aiormq.Channel", await within(opening))  # the abstract class lacks `consumers`
 
@@ -94,6 +119,21 @@ def _prepare_client() -> None:
     Basic.Properties.unmarshal = _unmarshal_leniently  # type: ignore[assignment, method-assign]  # see above
     for name in ("aio_pika", "aiormq"):  # they would log each attempt to connect
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    attempts = logging.getLogger("aio_pika.robust_connection")
+    attempts.handlers[:] = [_KeepReason(logging.WARNING)]
+    attempts.setLevel(logging.WARNING)
+    attempts.propagate = False
+
+
+class _KeepReason(logging.Handler):
+    """Keeps why a lost connection doesn't come back, which the client tells its log alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match record.args:
+            case (AbstractConnection() as connection, *rest):
+                for reason in rest:
+                    if isinstance(reason, BaseException):
+                        _reasons[connection] = reason
 
 
 def _unmarshal_leniently(properties: Basic.Properties, flags: int, data: bytes) -> None:

@@ -40,7 +40,8 @@ class RabbitmqDeadLetters:
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
         with errors():
-            await self._topology.declare(DEAD_LETTER_CHANNEL)
+            if await self._topology.count(DEAD_LETTER_CHANNEL) is None:  # the service makes it
+                return
             self._amqp = self._amqp or await open_channel(self._connection)
         while True:
             with errors():

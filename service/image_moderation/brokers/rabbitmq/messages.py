@@ -53,7 +53,9 @@ def raw_message(channel: str, message: DeliveredMessage) -> RawMessage:
     headers = NO_HEADERS
     if properties.headers:
         headers = {
-            name: _text(value) for name, value in properties.headers.items() if name not in _SERVER_HEADERS
+            name: _text(value)
+            for name, value in properties.headers.items()
+            if value is not None and name not in _SERVER_HEADERS
         }
     if properties.content_type and properties.content_type != STRUCTURED:
         headers = {**headers, CONTENT_TYPE: properties.content_type}
@@ -65,6 +67,12 @@ def raw_message(channel: str, message: DeliveredMessage) -> RawMessage:
         headers=headers,
         handle=message,
     )
+
+
+def size_of(message: DeliveredMessage) -> int:
+    """Return about how many bytes body and headers have."""
+    headers = message.header.properties.headers or NO_HEADERS
+    return len(message.body) + sum(len(name) + len(_text(value)) for name, value in headers.items())
 
 
 def _redeliveries(headers: Any) -> int:

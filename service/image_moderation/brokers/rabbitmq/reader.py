@@ -13,9 +13,9 @@ from aiormq.exceptions import ChannelInvalidStateError
 from image_moderation.brokers.calls import within
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.rabbitmq.connection import CLIENT_ERRORS, errors, open_channel
-from image_moderation.brokers.rabbitmq.messages import Batch
+from image_moderation.brokers.rabbitmq.messages import Batch, size_of
 from image_moderation.brokers.rabbitmq.topology import queue_name
-from image_moderation.brokers.reader import Reader, Subscriber
+from image_moderation.brokers.reader import MOST_IN_HAND, Reader, Subscriber
 from image_moderation.domain.message import RawMessage
 
 LANES = 2
@@ -25,6 +25,12 @@ GATHERING = 0.005
 for every few of them costs ten times what they do."""
 POLL = 1.0
 """Seconds that a lane waits for a first message."""
+QUEUE_BYTES = MOST_IN_HAND // 3
+"""Of one queue; there are two, and the rest is for their dead letters."""
+FIRST_PREFETCH = 64
+"""Messages that the server may send ahead before their sizes are known: AMQP's prefetch can't count bytes."""
+FADING = 7 / 8
+"""How much the largest message counts after each further batch."""
 IDLE_LOOKS = 3
 """Looks in a row, a second apart, at a reader without work while messages wait: then it is starved."""
 
@@ -67,6 +73,12 @@ class RabbitmqReader(Reader):
         self._queue = queue_name(options.group, channel)
         self._batch_size = options.batch_size
         self._amqp: aiormq.Channel | None = None
+        self._tag = ""
+        # One batch for each lane, and one to come.
+        self._most = (LANES + 1) * options.batch_size
+        self._prefetch = min(FIRST_PREFETCH, self._most)
+        self._largest = 0.0
+        self._fitting = asyncio.Lock()
         self._done = DoneTags()
         self._arrived: list[DeliveredMessage] = []
         self._arrival = asyncio.Event()
@@ -88,6 +100,8 @@ class RabbitmqReader(Reader):
             await within(self._arrival.wait(), POLL)
         if len(self._arrived) < self._batch_size:
             await asyncio.sleep(GATHERING)
+        async with self._fitting:
+            await self._fit_prefetch()
         messages, self._arrived = self._arrived[: self._batch_size], self._arrived[self._batch_size :]
         if not self._arrived:
             self._arrival.clear()
@@ -109,7 +123,7 @@ class RabbitmqReader(Reader):
         self._idle = self._idle + 1 if waiting and not self.pending else 0
         if self._amqp is None or self._amqp.is_closed:
             self.state = ReaderState.LOST
-        elif waiting is None or not self._amqp.consumers:
+        elif waiting is None or not (self._amqp.consumers or self._fitting.locked()):
             self.state = ReaderState.DELETED
         elif self._idle >= IDLE_LOOKS:
             self.state = ReaderState.STARVED
@@ -130,10 +144,27 @@ class RabbitmqReader(Reader):
         self._done = DoneTags()
         self._idle = 0
         self._amqp = await open_channel(self.connection)
-        # One batch for each lane, and one to come.
-        await within(self._amqp.basic_qos(prefetch_count=(LANES + 1) * self._batch_size))
-        await within(self._amqp.basic_consume(self._queue, self.take))
+        await self._consume(self._amqp)
         self.state = ReaderState.HEALTHY
+
+    async def _consume(self, amqp: aiormq.Channel) -> None:
+        await within(amqp.basic_qos(prefetch_count=self._prefetch))
+        answer = await within(amqp.basic_consume(self._queue, self.take))
+        self._tag = answer.consumer_tag or ""
+
+    async def _fit_prefetch(self) -> None:
+        """Let the server send as many messages ahead as fit into QUEUE_BYTES, by the largest of late.
+
+        What was delivered before stays in hand.
+        """
+        if self._amqp is None or not self._arrived:
+            return
+        self._largest = max(self._largest * FADING, *map(size_of, self._arrived[: self._batch_size]), 1)
+        fitting = max(1, min(self._most, int(QUEUE_BYTES / self._largest)))
+        if fitting < self._prefetch or fitting >= min(self._most, 2 * self._prefetch) > self._prefetch:
+            self._prefetch = fitting
+            await within(self._amqp.basic_cancel(self._tag))
+            await self._consume(self._amqp)
 
     async def recover(self) -> None:
         """See `Reader`. The unacked batch of a lane that died would hold up all later acks."""

@@ -20,7 +20,6 @@ from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
-from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +65,7 @@ class RabbitmqTransport(BaseTransport):
         So a queue that is found missing stays missing until the next look, a second later: by then every
         replica has noticed.
         """
-        await self._topology.declare(DEAD_LETTER_CHANNEL)
+        await self._topology.declare_dead_letters(self.options.dead_letter_max_bytes)
         for reader in self.readers:
             before = reader.state
             state = reader.look(await self._topology.count(reader.channel))

@@ -1,6 +1,7 @@
 """Redis Streams: reports and verdicts arrive through a consumer group, decisions leave on streams."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -8,19 +9,32 @@ from faststream import AckPolicy
 from faststream.redis import StreamSub
 from redis.asyncio import Redis
 
-from image_moderation.brokers.port import INCOMING, Figures, Options
+from image_moderation.brokers.port import INCOMING, Damage, Figures, Options
 from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.redis.connection import errors, make_broker
 from image_moderation.brokers.redis.messages import decode_batch, take_raw_entries
 from image_moderation.brokers.redis.publisher import RedisPublisher
 from image_moderation.brokers.redis.reader import POLL, RedisReader
-from image_moderation.brokers.redis.topology import Group
+from image_moderation.brokers.redis.topology import Group, ahead_of_clock
 from image_moderation.brokers.transport import BaseTransport
+from image_moderation.domain.clock import MOST_CLOCK_SKEW
+from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
-from image_moderation.events.models import REPORTED_CHANNEL
+from image_moderation.events.models import (
+    BLOCKED_CHANNEL,
+    DEAD_LETTER_CHANNEL,
+    REPORTED_CHANNEL,
+    REVIEW_CHANNEL,
+    UNBLOCKED_CHANNEL,
+)
+from image_moderation.redis_connection import is_refused
 
 LANES = 8
 """Of the busy channel: so many that one always has a batch to parse while others wait."""
+
+DELETION_MEMORY = 60_000
+"""Milliseconds for which a deletion of unread messages is told."""
+CHANNELS = (*INCOMING, BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL, DEAD_LETTER_CHANNEL)
 
 log = structlog.get_logger(__name__)
 
@@ -28,12 +42,17 @@ log = structlog.get_logger(__name__)
 class RedisTransport(BaseTransport):
     """The transport over Redis Streams. Each stream has a group of the same name."""
 
+    publisher: RedisPublisher
+
     def __init__(self, options: Options) -> None:
         """Nothing is connected before `start`."""
         self.broker = make_broker(options)
         self.by_channel = {channel: self._reader(channel, options) for channel in INCOMING}
         self._redis: Redis | None = None
         self._groups: list[Group] = []
+        self._refused: dict[str, str] = {}
+        self._ahead: dict[str, int] = {}
+        self._deleted_from, self._deleted_at = "", -DELETION_MEMORY
         super().__init__(options, list(self.by_channel.values()), errors)
 
     def _reader(self, channel: str, options: Options) -> RedisReader:
@@ -73,6 +92,7 @@ class RedisTransport(BaseTransport):
         for group, reader in zip(self._groups, self.readers, strict=True):
             if not reader.reading or reader.failure:
                 await group.create()
+                await group.figures()  # before the first read, which hides what was deleted unread
 
     async def ack(self, messages: Sequence[RawMessage]) -> None:
         with errors():
@@ -86,19 +106,55 @@ class RedisTransport(BaseTransport):
                 await reader.work_on(messages)
 
     async def _claim(self, reader: RedisReader) -> list[RawMessage]:
-        with errors():
+        with self._chore("reclaim"):
             return await reader.claim()
 
+    @contextmanager
+    def _chore(self, name: str) -> Iterator[None]:
+        """Keep for `damage` what this user may not do: the loops repeat what fails, and say nothing of it."""
+        try:
+            with errors():
+                yield
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, Exception) and is_refused(error.__cause__):
+                self._refused[name] = str(error)
+            raise
+        self._refused.pop(name, None)
+
     async def tidy(self) -> None:
-        """See `port.Transport`: trim the streams, and remove consumers long gone."""
-        with errors():
+        """See `port.Transport`: trim the streams, remove consumers long gone, and bound the dead letters."""
+        with self._chore("tidy"):
             for group in self._groups:
+                await group.correct_lag()
                 await group.trim()
                 await group.remove_idle_consumers()
+            if self.options.dead_letter_max_bytes is not None:
+                await self.publisher.drop_dead_letters(self.options.dead_letter_max_bytes)
 
     async def figures(self) -> Figures:
         with errors():
-            return Figures.total([await group.figures() for group in self._groups])
+            figures = [await group.figures() for group in self._groups]
+            if self._redis is not None:
+                self._ahead = await ahead_of_clock(self._redis, CHANNELS)
+        return Figures.total(figures)
+
+    def damage(self) -> Damage:
+        """See `port.Transport`. A producer that may XADD may give any id, and may trim the stream by it."""
+        now = self.options.clock()
+        deleted = 0
+        for channel, group in zip(INCOMING, self._groups, strict=True):
+            count, group.deleted = group.deleted, 0
+            if count:
+                log.warning("unread_deleted", channel=channel, count=count)
+                self._deleted_from, self._deleted_at = channel, now
+            deleted += count
+        why = next(iter(self._refused.values()), "")
+        channel, ahead = max(self._ahead.items(), key=lambda item: item[1], default=("", 0))
+        if ahead > MOST_CLOCK_SKEW:
+            why = f"{channel}: its last id lies {ahead // 1000} s in the future, so it may take nothing more"
+        elif now - self._deleted_at < DELETION_MEMORY:
+            why = f"{self._deleted_from}: somebody deleted messages that the service had not read"
+        return Damage(ahead / 1000, deleted, why)
 
     async def leave(self) -> None:
         """See `BaseTransport`. Entries that a stopped lane was still given are worked on first."""

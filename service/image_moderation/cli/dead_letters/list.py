@@ -4,18 +4,19 @@ import asyncio
 
 from image_moderation.brokers.dead_letters import StoredDeadLetter
 from image_moderation.cli.dead_letters.selection import facts, select
-from image_moderation.cli.output import Json, note, say_json, table
+from image_moderation.cli.output import note, say_json_line, table
 from image_moderation.settings import Settings
 from image_moderation.wiring import dead_letters
 
 _COLUMNS = ("id", "time", "reason", "channel", "position", "bytes", "deliveries", "copies", "error")
 
 
-def list_dead_letters(as_json: Json = False) -> None:
-    """List the dead letters, oldest first. Copies of one dead letter are listed once, with their count."""
+def run(*, as_json: bool) -> None:
+    """Print the dead letters, oldest first."""
     found = asyncio.run(_all(Settings.load()))
     if as_json:
-        say_json([facts(one) for one in found])
+        for one in found:
+            say_json_line(facts(one))
     elif found:
         table(_COLUMNS, [_row(one) for one in found])
     else:
@@ -24,7 +25,7 @@ def list_dead_letters(as_json: Json = False) -> None:
 
 async def _all(settings: Settings) -> list[StoredDeadLetter]:
     async with dead_letters(settings) as queue:
-        return (await select(queue, None, everything=True))[0]
+        return (await select(queue, None))[0]
 
 
 def _row(stored: StoredDeadLetter) -> tuple[object, ...]:

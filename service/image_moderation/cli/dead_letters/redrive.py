@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from image_moderation.brokers.dead_letters import DeadLetters, StoredDeadLetter
-from image_moderation.cli.dead_letters.selection import All, Ids, check, select
-from image_moderation.cli.output import Failed, Json, complain, explain_outage, plain, progress, say, say_json
+from image_moderation.cli.dead_letters.selection import select
+from image_moderation.cli.output import Failed, complain, explain_outage, plain, progress, say, say_json
 from image_moderation.domain.errors import Unavailable
 from image_moderation.events.dead_letters import Irrecoverable
 from image_moderation.settings import Settings
@@ -25,15 +25,11 @@ class Result:
         self.refused.append({"id": event_id, "error": why})
 
 
-def redrive(ids: Ids = None, everything: All = False, as_json: Json = False) -> None:
-    """Publish the original bytes and headers to the original channel, and delete the dead letter.
-
-    A dead letter that keeps only the beginning of its message can't be redriven and stays.
-    """
-    check(ids, everything=everything, command="redrive")
+def run(ids: Sequence[str] | None, *, as_json: bool) -> None:
+    """Publish the messages of the dead letters with these ids, or of all."""
     result = Result()
     try:
-        asyncio.run(_redrive(ids, everything, result))
+        asyncio.run(_redrive(ids, result))
     except Unavailable as error:
         if result.redriven:
             _print(result, as_json=as_json)
@@ -45,9 +41,9 @@ def redrive(ids: Ids = None, everything: All = False, as_json: Json = False) -> 
         raise Failed(f"{len(result.refused)} not redriven")
 
 
-async def _redrive(ids: Sequence[str] | None, everything: bool, result: Result) -> None:
+async def _redrive(ids: Sequence[str] | None, result: Result) -> None:
     async with dead_letters(Settings.load()) as queue:
-        chosen, missing = await select(queue, ids, everything=everything)
+        chosen, missing = await select(queue, ids)
         for event_id in missing:
             result.refuse(event_id, "no dead letter has this id")
         with progress("redriving", len(chosen)) as advance:

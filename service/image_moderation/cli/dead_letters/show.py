@@ -3,29 +3,17 @@
 import asyncio
 import base64
 import json
-from typing import Annotated
-
-import typer
 
 from image_moderation.brokers.dead_letters import StoredDeadLetter
 from image_moderation.cli.dead_letters.selection import facts, select
-from image_moderation.cli.output import Failed, Json, plain, say, say_json
+from image_moderation.cli.output import Failed, plain, say, say_json
 from image_moderation.events.dead_letters import DeadLetterRecord
 from image_moderation.settings import Settings
 from image_moderation.wiring import dead_letters
 
 
-def show(
-    event_id: Annotated[
-        str, typer.Argument(metavar="ID", help="A dead letter, by the id that `list` shows.")
-    ],
-    raw: Annotated[
-        bool,
-        typer.Option("--raw", help="Show the body and the headers too; with --json the body is base64."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Show one dead letter; its body and the values of its headers are masked unless --raw."""
+def run(event_id: str, *, raw: bool, as_json: bool) -> None:
+    """Print one dead letter."""
     stored, record = asyncio.run(_find(Settings.load(), event_id))
     headers = record.headers if raw else dict.fromkeys(record.headers, "***")
     if as_json:
@@ -41,7 +29,7 @@ def show(
 
 async def _find(settings: Settings, event_id: str) -> tuple[StoredDeadLetter, DeadLetterRecord]:
     async with dead_letters(settings) as queue:
-        found, _ = await select(queue, [event_id], everything=False)
+        found, _ = await select(queue, [event_id])
         record = await queue.whole(found[0]) if found else None
     if record is None:
         raise Failed(f"{plain(event_id)}: no dead letter has this id")

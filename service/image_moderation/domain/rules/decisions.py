@@ -62,7 +62,9 @@ def decide(moment: Moment, case: Case, outcome: Outcome, action: Action, trigger
         traceparent=moment.traceparent,
     )
     if not shadow:
-        case = replace(case, revision=decision.revision, decided_at=decided_at, trigger=trigger)
+        case = replace(
+            case, revision=decision.revision, decided_at=decided_at, trigger=trigger, facts=decision.facts
+        )
     return Step(case, outcome, decision, shadow)
 
 

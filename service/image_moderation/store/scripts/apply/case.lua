@@ -5,6 +5,7 @@ local dirty  -- whether the case must be stored
 local blocked, floor, last, score, reasons, records
 local grouped, size  -- whether records have groups, bytes of a record
 local revision, decided_at, trigger, verdict, verdict_time
+local facts  -- of the latest decision, packed; "" without one
 local withheld, shadow_blocked
 -- The reviews of live and of shadow mode: `at` is 0 where there is none.
 local review_at, rests_on, by_breaker, shadow_at, shadow_rests_on, shadow_by_breaker
@@ -13,7 +14,7 @@ local function image_id() return sub(key, key_prefix + 1) end
 
 local function load(packed)
   dirty, revision, decided_at, trigger, verdict, verdict_time = false, 0, 0, 0, 0, 0
-  withheld, shadow_blocked, review_at, shadow_at = false, false, 0, 0
+  withheld, shadow_blocked, review_at, shadow_at, facts = false, false, 0, 0, ""
   if not packed then
     blocked, floor, last, score, reasons, records = false, 0, 0, 0, "", ""
     grouped, size = false, RECORD_BYTES
@@ -27,7 +28,11 @@ local function load(packed)
     revision, decided_at, verdict_time, verdict, trigger = unpack_from(DECIDED_PART, packed, at)
     at = at + DECIDED_PART_BYTES
   end
-  if flags >= WAITING then
+  if flags >= FACTS then
+    facts = sub(packed, at, at - 1 + unpack_from(FACTS_LENGTH, packed, at))
+    at = at + #facts
+  end
+  if flags % (2 * WAITING) >= WAITING then
     local marks
     review_at, rests_on, shadow_at, shadow_rests_on, marks = unpack_from(WAITING_PART, packed, at)
     by_breaker, shadow_by_breaker = false, false
@@ -44,7 +49,8 @@ end
 
 -- Returns the packed case, and when it expires.
 local function dump()
-  local flags, decided, waiting = (blocked and BLOCKED or 0) + (grouped and GROUPED or 0), "", ""
+  local flags = (blocked and BLOCKED or 0) + (grouped and GROUPED or 0) + (facts ~= "" and FACTS or 0)
+  local decided, waiting = "", ""
   if decided_at > 0 or verdict > 0 then
     flags = flags + DECIDED
     decided = pack(DECIDED_PART, revision, decided_at, verdict_time, verdict, trigger)
@@ -58,7 +64,8 @@ local function dump()
     waiting = pack(WAITING_PART, review_at, rests_on, shadow_at, shadow_rests_on, marks)
   end
   local until_when = (revision > 0 or verdict > 0 or waiting ~= "") and decided_until or open_until
-  return pack(HEAD, flags, floor, last, score) .. decided .. waiting .. char(#reasons) .. reasons .. records, until_when
+  return pack(HEAD, flags, floor, last, score) .. decided .. facts .. waiting .. char(#reasons) .. reasons .. records,
+    until_when
 end
 
 local function forget_review()

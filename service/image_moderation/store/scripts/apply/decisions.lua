@@ -10,25 +10,40 @@ local function remember(set, at)
   redis.call("PEXPIREAT", KEYS[set], decided_until)
 end
 
--- Returns the standing reporters by reason, and the least and the greatest time of their reports.
+-- Returns the standing reporters by reason, the same packed, and the least and the greatest time of their reports.
 local function count_reasons()
   note_scan()
-  local counts, first, newest = {}, nil, nil
+  local counts, codes, first, newest = {}, {}, nil, nil
   for at = 1, #records, size do
     local code = byte(records, at + REASON_AT)
     if code ~= TOMBSTONE then
-      local reason = reason_of(code, reasons)
-      counts[reason] = (counts[reason] or 0) + 1
+      if not counts[code] then counts[code], codes[#codes + 1] = 0, code end
+      counts[code] = counts[code] + 1
       first, newest = first or at, at
     end
   end
-  return counts, first and time_at(first), newest and time_at(newest)
+  local named, packed = {}, ""
+  for n = 1, #codes do
+    local code = codes[n]
+    local reason, count = reason_of(code, reasons), counts[code]
+    named[reason] = count
+    packed = packed .. pack(REASON_COUNT, count, code == UNSPECIFIED_CODE and "" or reason)
+  end
+  return named, packed, first and time_at(first), newest and time_at(newest)
+end
+
+local policy_number  -- the hash as a number, made once a call
+
+local function pack_facts(counts, first, newest)
+  policy_number = policy_number or tonumber(policy_hash, 16)
+  local reports = first and pack(FACTS_TIMES, first, newest) .. counts or ""
+  return pack(FACTS_PART, FACTS_PART_BYTES + #reports, policy_number, block_threshold, score) .. reports
 end
 
 -- Returns when the decision was taken, and the newest report that it rests on.
 local function decide(action, cause)
   local in_shadow = shadow and action ~= "unblock"
-  local at, counts, first, newest = max(now, decided_at + 1), count_reasons()
+  local at, counts, packed_counts, first, newest = max(now, decided_at + 1), count_reasons()
   local decision = cjson.encode({
     image_id = image_id(), action = action, state = action == "block" and "blocked" or "open",
     revision = revision + (in_shadow and 0 or 1), decided_at = at,
@@ -43,6 +58,7 @@ local function decide(action, cause)
     redis.call("ZADD", KEYS[outbox], sweep_at, decision)
     decided_now[decision] = true
     revision, decided_at, trigger = revision + 1, at, TRIGGERS[cause]
+    facts = pack_facts(packed_counts, first, newest)
   end
   return at, newest
 end

@@ -1,0 +1,67 @@
+"""The effective settings as people read them: each value, and where it comes from."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from image_moderation.settings.environment import find, variable
+from image_moderation.settings.model import SECRETS, Settings
+from image_moderation.settings.values import format_duration
+from image_moderation.urls import mask_address
+
+DEFAULT, ENVIRONMENT = "default", "environment"
+UNSET = {
+    "review_threshold": "no number of reporters asks for a review",
+    "review_grace": "no block waits for a moderator",
+    "urgent_reasons": "no reason is urgent",
+    "max_blocks_per_hour": "no limit",
+    "reporter_key": "made once, kept in the store",
+    "decision_retention": "never trimmed",
+    "http_allowed_hosts": "addresses, localhost, MODERATION_HTTP_HOST and the machine's name",
+    "log_format": "console on a terminal, json elsewhere",
+}
+"""The meaning of a variable that has no default value and is unset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """One variable."""
+
+    value: str | int | None
+    """As the environment takes it, secrets masked; None is unset."""
+    origin: str
+    """`environment`, `default`, or the other variable that gave the value."""
+    meaning: str = ""
+    """Words for a default that is no plain value."""
+
+
+def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, Effective]:
+    """Return every variable of `settings`, which were loaded of `environ` (default: this process's)."""
+    found = find(os.environ if environ is None else environ, type(settings).model_fields, SECRETS)
+    shown: dict[str, Effective] = {}
+    for name in type(settings).model_fields:
+        value = _shown(name, getattr(settings, name))
+        if name in found.files:
+            shown[variable(name)] = Effective(value, found.files[name])
+        elif name in found.values:
+            shown[variable(name)] = Effective(value, ENVIRONMENT)
+        elif name == "store_url":
+            shown[variable(name)] = Effective(mask_address(settings.store_address), variable("broker_url"))
+        elif name == "consumer_name":
+            shown[variable(name)] = Effective(value, DEFAULT, "another at each start")
+        else:
+            shown[variable(name)] = Effective(value, DEFAULT, UNSET.get(name, "") if value is None else "")
+    return shown
+
+
+def _shown(name: str, value: object) -> str | int | None:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, tuple):
+        return ",".join(value) or None
+    if isinstance(value, SecretStr):
+        return "***" if name == "reporter_key" else mask_address(value.get_secret_value())
+    return value if isinstance(value, str | int) else None

@@ -1,0 +1,24 @@
+"""The URLs of brokers and stores: what each scheme takes (`schemes`, `options`), and the parser of them.
+
+Stands below the settings, the brokers, the store's client and the AsyncAPI document, which all need it.
+Imports the standard library alone.
+"""
+
+from image_moderation.urls.parse import Url, UrlError, check_files, mask_address, parse
+from image_moderation.urls.schemes import BROKER_SCHEMES, BROKERS, SCHEMES, STORE_SCHEMES, Scheme, scheme_of
+from image_moderation.urls.tls import Tls
+
+__all__ = [
+    "BROKERS",
+    "BROKER_SCHEMES",
+    "SCHEMES",
+    "STORE_SCHEMES",
+    "Scheme",
+    "Tls",
+    "Url",
+    "UrlError",
+    "check_files",
+    "mask_address",
+    "parse",
+    "scheme_of",
+]
