@@ -1,13 +1,30 @@
 """Fixtures that every test may ask for: real servers, clean, and checked for what a test leaves behind."""
 
+import logging
+import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from image_moderation.embedded import EmbeddedRedis, Engine
 from tests.support.brokers import BROKERS, start
 from tests.support.brokers.harness import Harness
 from tests.support.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
+
+
+@pytest.fixture(autouse=True)
+def logs_of_the_process() -> Iterator[None]:
+    """Undo what a `serve` in this process sets for all of it: its lines would go to this test's streams."""
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook, sys.unraisablehook)
+    config, handlers, level = structlog.get_config(), list(root.handlers), root.level
+    yield
+    structlog.configure(**config)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,8 @@ def test_a_taken_port_of_the_private_server_is_one_line_that_says_what_to_set(tm
         arguments = ("serve", "--embedded", "--data-dir", str(tmp_path / "data"), "--broker-port", str(port))
         with ServiceProcess(tmp_path, {}, arguments=arguments, wait="") as service:
             assert service.wait() == 2
-            assert service.log == (
+            [line] = service.events()
+            assert line["error"] == (
                 f"can't listen on 127.0.0.1:{port}: Address already in use; name another port: "
-                "serve --embedded --broker-port N, or make run BROKER_PORT=N\n"
+                "serve --embedded --broker-port N, or make run BROKER_PORT=N"
             )

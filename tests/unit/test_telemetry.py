@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -246,18 +245,6 @@ def test_a_normal_stop_is_no_failed_check() -> None:
 # --- logs
 
 
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("restored_logging")
 def test_log_lines_are_json_and_hold_no_payload() -> None:
     stream = io.StringIO()
     logs.configure("info", None, stream)
@@ -281,7 +268,6 @@ def test_log_lines_are_json_and_hold_no_payload() -> None:
     assert payload not in stream.getvalue()
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_console_lines_hold_no_payload() -> None:
     stream = io.StringIO()
     logs.configure("info", "console", stream)
@@ -295,7 +281,6 @@ def test_console_lines_hold_no_payload() -> None:
     assert "hunter2" not in stream.getvalue()
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_console_lines_hold_nothing_that_changes_how_they_are_read() -> None:
     stream = io.StringIO()
     logs.configure("info", "console", stream)
@@ -314,7 +299,6 @@ def test_console_lines_hold_nothing_that_changes_how_they_are_read() -> None:
     assert plain("façade 図") == "façade 図"
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_configuring_twice_logs_once() -> None:
     logs.configure("info", "json", io.StringIO())
     stream = io.StringIO()
