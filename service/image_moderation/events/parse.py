@@ -25,8 +25,11 @@ from image_moderation.events.trace import NAME, traceparent
 # The validators themselves: the adapters' methods cost more and only pass options on.
 _report_of_json = REPORTS.validator.validate_json
 _review_of_json = REVIEWS.validator.validate_json
+# A NamedTuple's own constructor passes its arguments through a function written in Python.
+_new = tuple.__new__
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_STAMP = 1_420_070_400_000
+_N, _I = b"NI"
 
 
 class Malformed(Exception):
@@ -48,11 +51,11 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     Raises:
         Malformed: it contains neither.
     """
-    body, headers = message.body, message.headers
-    is_review = message.channel == REVIEWED_CHANNEL
+    channel, _, body, stamp, _, headers, _ = message
+    is_review = channel == REVIEWED_CHANNEL
     if not body:
         raise Malformed(DeadLetterReason.EMPTY, "the message has no body")
-    size = message.size
+    size = message.size if headers else len(body)
     if size > max_bytes:
         of = " with its headers" if headers else ""
         raise Malformed(DeadLetterReason.TOO_LARGE, f"{size} bytes{of}, at most {max_bytes} are taken")
@@ -61,12 +64,12 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
             if not is_json(found.get("datacontenttype", "")):
                 raise Malformed(DeadLetterReason.INVALID, "datacontenttype: takes application/json")
             body = structured(found, body)
-        if b"NaN" in body or b"Infinity" in body:
+        # One byte is found twenty times as fast as a word.
+        if (_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body):
             from_json(body, allow_inf_nan=False)  # the validator accepts them as numbers
         event: Any = _review_of_json(body) if is_review else _report_of_json(body)
     except ValueError as error:
         raise _malformed(body, error, is_review) from None
-    stamp = message.arrived
     arrived = stamp if stamp is not None and _FIRST_STAMP <= stamp <= now + DAY else now
     given_time = event.get("time")
     if given_time is None and stamp is None and (is_review or event["type"] == RETRACTED):
@@ -81,25 +84,30 @@ def parse(message: RawMessage, now: int, max_bytes: int) -> Report | Review:
     trace = traceparent(headers, event.get(NAME)) if headers or NAME in event else None
     if is_review:
         return Review(data["image_id"], min(time, arrived), arrived, Verdict(data["verdict"]), trace)
-    return Report(
-        data["image_id"],
-        data["reporter_id"],
-        time if time < arrived else arrived,  # noqa: FURB136 - for every message, and `min` is slower
-        arrived,
-        data.get("reason", UNSPECIFIED),
-        data.get("reporter_group"),
-        event["type"] == RETRACTED,
-        trace,
+    return _new(
+        Report,
+        (
+            data["image_id"],
+            data["reporter_id"],
+            time if time < arrived else arrived,  # noqa: FURB136 - for every message, and `min` is slower
+            arrived,
+            data.get("reason", UNSPECIFIED),
+            data.get("reporter_group"),
+            event["type"] == RETRACTED,
+            trace,
+        ),
     )
 
 
 def _milliseconds(text: str) -> int:
     """RFC 3339 to milliseconds, rounded down. Times before 1970 count as its first millisecond."""
     try:
-        since = datetime.fromisoformat(text.upper()) - _EPOCH  # it refuses a lower-case z
+        # It refuses a lower-case z.
+        since = datetime.fromisoformat(text.upper() if text[-1] == "z" else text) - _EPOCH
     except (ValueError, OverflowError):
         raise Malformed(DeadLetterReason.INVALID, "time: no such date or time of day") from None
-    return max(1, since.days * DAY + since.seconds * 1000 + since.microseconds // 1000)
+    milliseconds = since.days * DAY + since.seconds * 1000 + since.microseconds // 1000
+    return milliseconds if milliseconds > 0 else 1
 
 
 def _malformed(body: bytes, error: ValueError, is_review: bool) -> Malformed:

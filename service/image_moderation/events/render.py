@@ -3,9 +3,10 @@
 import base64
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import sha1, sha256
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -38,14 +39,29 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an aware one wou
 
 def stamp(milliseconds: int) -> str:
     """Return a time as RFC 3339, UTC, with exactly three decimals."""
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
+    seconds, thousandths = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{thousandths:03}Z"
+
+
+@lru_cache(maxsize=1024)  # decisions of one batch have few of them
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def _event_id(name: str) -> str:
+    """Return `str(uuid5(NAMESPACE, name))`, without the object in between, which costs twice the digest."""
+    digest = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50  # the version
+    digest[8] = digest[8] & 0x3F | 0x80  # the variant
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def decision_id(decision: Decision) -> str:
     """Return the event id: uuid5 of image id, decided_at, revision and type, a line each."""
     event_type = DECISION_TYPES[decision.action].name
     name = f"{decision.image_id}\n{stamp(decision.decided_at)}\n{decision.revision}\n{event_type}"
-    return str(uuid5(NAMESPACE, name))
+    return _event_id(name)
 
 
 def decision_message(decision: Decision) -> Outgoing:
@@ -67,10 +83,11 @@ def decision_message(decision: Decision) -> Outgoing:
             "data": {
                 "image_id": decision.image_id,
                 "revision": decision.revision,
-                "state": decision.state,
+                # As plain text, which is written much faster than the member of an enumeration.
+                "state": decision.state.value,
                 "decided_at": decided_at,
                 "automated": decision.automated,
-                "trigger": decision.trigger,
+                "trigger": decision.trigger.value,
                 **({} if decision.action is Action.UNBLOCK else facts_data(decision)),
                 "policy": decision.policy,
             },
@@ -94,7 +111,7 @@ def facts_data(facts: Facts) -> dict[str, Any]:
 
 def dead_letter_id(channel: str, position: str) -> str:
     """Return the event id: uuid5 of channel and position, a line each, so that a repeat is recognised."""
-    return str(uuid5(NAMESPACE, f"{channel}\n{position}"))
+    return _event_id(f"{channel}\n{position}")
 
 
 def dead_letter_message(dead_letter: DeadLetter, now: int) -> Outgoing:

@@ -26,6 +26,10 @@ LETTERS = {
 CONSTANTS: dict[str, Constant] = {outcome.name: letter for outcome, letter in LETTERS.items()}
 """The letters as the script knows them, by the names that stand for them there."""
 
+# An enumeration's own call takes ten times as long as a dictionary.
+_ACTIONS = {action.value: action for action in Action}
+_STATES = {state.value: state for state in State}
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 _OUTCOMES = {ord(letter): outcome for outcome, letter in LETTERS.items()}
 
 
@@ -60,9 +64,9 @@ class Reader:
 def thaw(token: bytes) -> Decision:
     """Return the decision that lies in an outbox as `token`."""
     fields: dict[str, Any] = from_json(token)
-    fields["action"] = Action(fields["action"])
-    fields["state"] = State(fields["state"])
-    fields["trigger"] = Trigger(fields["trigger"])
+    fields["action"] = _ACTIONS[fields["action"]]
+    fields["state"] = _STATES[fields["state"]]
+    fields["trigger"] = _TRIGGERS[fields["trigger"]]
     fields.setdefault("first_reported_at", None)
     fields.setdefault("last_reported_at", None)
     return Decision(**fields)
