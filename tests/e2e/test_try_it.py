@@ -52,7 +52,9 @@ def terminal(
 
 def environment(tmp_path: Path, **own: str) -> dict[str, str]:
     """A person's, without any setting of the service but a free port for its HTTP side."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
+    # Without what a `make test` hands on to a make within it.
+    dropped = ("MODERATION_", "MAKE", "MFLAGS", "ARGS")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return inherited | {"XDG_STATE_HOME": str(tmp_path), "MODERATION_HTTP_PORT": "0", "COLUMNS": "200", **own}
 
 

@@ -22,7 +22,7 @@ from tests.support.batches import IMAGES, LONG, Batch, histories, unblocked_case
 from tests.support.both import KEY, Both
 from tests.support.histories import BASE, report, retraction
 
-HISTORIES = int(os.environ.get("HISTORIES", "300"))
+HISTORIES = int(os.environ.get("HISTORIES", "200"))
 
 
 @pytest.fixture

@@ -1,18 +1,17 @@
 """No script call takes long, whatever is published: other clients of the server wait while one runs."""
 
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import pytest
+from redis.asyncio import Redis
 
 from image_moderation.domain.clock import DAY
 from image_moderation.domain.decision import Publication
 from image_moderation.domain.message import Outgoing
 from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Report
-from image_moderation.redis_connection import Client, connect
 from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from tests.support.histories import BASE, report, retraction
@@ -20,7 +19,7 @@ from tests.support.histories import BASE, report, retraction
 LONGEST = 50_000
 """Microseconds."""
 ATTEMPTS = 3
-"""The machine may be busy: what counts is the best of so many."""
+"""The machine may be busy, and its caches cold: what counts is the best of so many."""
 BATCH = 5_000
 """The largest that is allowed."""
 SIZE = 9_000
@@ -41,24 +40,46 @@ FLOODS: dict[str, list[Report]] = {
     ],
     "blocks": [report("user-1", n, image=f"img-{n}", reason="spam") for n in range(SIZE)],
 }
-EVERYTHING: dict[str, Any] = {
-    "review_threshold": 2,
-    "review_grace": DAY,
-    "urgent_reasons": frozenset({"spam"}),
-    "max_blocks_per_hour": 1,
-}
 OPTIONS: dict[str, dict[str, Any]] = {
     "no option": {},
-    "every option": EVERYTHING,
-    "every option in shadow mode": EVERYTHING | {"shadow": True},
+    "every option": {
+        "review_threshold": 2,
+        "review_grace": DAY,
+        "urgent_reasons": frozenset({"spam"}),
+        "max_blocks_per_hour": 1,
+        "shadow": True,  # the slowest: nothing is closed by a block
+    },
 }
 
 
-async def slowest_script(client: Client, policy: Policy, flood: Sequence[Report]) -> int:
-    """Return the longest time of a script in microseconds, by the server's own log of slow commands."""
-    execute: Any = client.execute_command
-    await execute("FLUSHALL")
-    await execute("CONFIG", "SET", "slowlog-log-slower-than", 1_000, "slowlog-max-len", 100_000)
+class Watched(Redis):
+    """A client that notes how long the server's main thread works on each script call.
+
+    In processor time, which a busy machine changes far less than the server's own log of slow commands.
+    """
+
+    longest: int
+    """Microseconds."""
+
+    async def execute_command(self, *command: Any, **options: Any) -> Any:
+        if command[0] != "EVALSHA":
+            return await super().execute_command(*command, **options)  # type: ignore[no-untyped-call]  # theirs
+        before = await self.worked()
+        reply = await super().execute_command(*command, **options)  # type: ignore[no-untyped-call]  # theirs
+        self.longest = max(self.longest, await self.worked() - before)
+        return reply
+
+    async def worked(self) -> int:
+        """Return the microseconds that the server's main thread has worked."""
+        found = await self.info("cpu")
+        seconds = found["used_cpu_user_main_thread"] + found["used_cpu_sys_main_thread"]
+        return int(seconds * 1_000_000)
+
+
+async def slowest_script(client: Watched, policy: Policy, flood: Sequence[Report]) -> int:
+    """Return the longest time of a script in microseconds."""
+    await client.flushall()
+    client.longest = 0
     store = RedisStore(
         client,
         prefix="moderation",
@@ -68,16 +89,14 @@ async def slowest_script(client: Client, policy: Policy, flood: Sequence[Report]
         clock=lambda: BASE,
     )
     await store.open()
-    await execute("SLOWLOG", "RESET")
     for start in range(0, len(flood), BATCH):
         applied = await store.apply(flood[start : start + BATCH])
-        await store.apply(flood[start : start + BATCH], retried=True)
         message = Outgoing("image.blocked", b"x" * 500)
         if applied.entries:
             outbox = RedisOutbox(client, prefix="moderation", clock=lambda: BASE, decision_retention=DAY)
             await outbox.deliver([Publication(entry, message) for entry in applied.entries])
-    log: list[dict[str, Any]] = await client.slowlog_get(100_000)
-    return max((one["duration"] for one in log if re.match(rb"EVALSHA", one["command"])), default=0)
+    await store.apply(flood[-BATCH:], retried=True)
+    return client.longest
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -85,7 +104,7 @@ async def slowest_script(client: Client, policy: Policy, flood: Sequence[Report]
 async def test_no_call_takes_long(redis_url: str, flood: str, options: str) -> None:
     threshold = 1 if flood == "blocks" and options == "no option" else 1_000
     rule = Policy(block_threshold=threshold, report_window=WINDOW, immunity=0, **OPTIONS[options])
-    client = connect(redis_url)
+    client = cast("Watched", Watched.from_url(redis_url))
     try:
         attempts: list[int] = []
         while len(attempts) < ATTEMPTS and min(attempts, default=LONGEST) >= LONGEST:
