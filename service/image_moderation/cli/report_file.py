@@ -1,18 +1,16 @@
 """`report --file`: publishes JSON lines of reports."""
 
 import asyncio
-import io
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 from pydantic_core import from_json
 
 from image_moderation.brokers.port import BrokerClient
+from image_moderation.cli.lines import open_lines, size_of
 from image_moderation.cli.output import Failed, complain, explain_outage, plain, progress, say, say_json
 from image_moderation.domain.errors import Unavailable
 from image_moderation.domain.message import DeadLetterReason, Outgoing, RawMessage
@@ -23,7 +21,6 @@ from image_moderation.settings import Settings
 from image_moderation.wiring import broker_client, clock
 
 SOURCE = "/image-moderation/cli"
-CHUNK = 65_536
 _SHORT = ("image_id", "reporter_id", "reason", "reporter_group")
 
 
@@ -40,19 +37,9 @@ def report_file(file: Path, *, as_json: bool) -> None:
     """Publish the valid lines of `file`, in order, and list the others."""
     settings = Settings.load()
     tally = Tally()
-    with ExitStack() as stack:
-        if str(file) == "-":
-            source: BinaryIO = sys.stdin.buffer
-            size = None
-        else:
-            try:
-                source = stack.enter_context(file.open("rb"))
-                size = file.stat().st_size or None
-            except OSError as error:
-                raise Failed(f"{plain(file)}: can't be read: {error.strerror}") from None
-        advance = stack.enter_context(progress("publishing", size))
+    with progress("publishing", size_of(file)) as advance, open_lines(file, advance) as chunks:
         try:
-            asyncio.run(_publish(settings, source, tally, advance))
+            asyncio.run(_publish(settings, chunks, tally))
         except Unavailable as error:
             raise Failed(
                 f"{explain_outage(error)}; {tally.published} events were published before; "
@@ -66,13 +53,10 @@ def report_file(file: Path, *, as_json: bool) -> None:
         raise Failed(f"{len(tally.refused)} of {tally.lines} lines were refused")
 
 
-async def _publish(
-    settings: Settings, source: BinaryIO, tally: Tally, advance: Callable[[float], None]
-) -> None:
+async def _publish(settings: Settings, chunks: Iterable[list[bytes]], tally: Tally) -> None:
     async with broker_client(settings) as client:
-        for lines in _lines(source):
+        for lines in chunks:
             await _publish_some(client, lines, settings.max_event_bytes, tally)
-            advance(sum(len(line) + 1 for line in lines))
 
 
 async def _publish_some(client: BrokerClient, lines: list[bytes], max_bytes: int, tally: Tally) -> None:
@@ -92,18 +76,6 @@ async def _publish_some(client: BrokerClient, lines: list[bytes], max_bytes: int
     tally.refused += refused
     for one in refused:
         complain(f"line {one['line']}: {one['reason']}: {plain(one['error'])}")
-
-
-def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
-    """Yield whole lines as they come, so that a slow pipe is not held back until it ends."""
-    read = source.read1 if isinstance(source, io.BufferedReader) else source.read
-    rest = b""
-    while chunk := read(CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
 
 
 def event_of(line: bytes, now: int, max_bytes: int) -> Outgoing:

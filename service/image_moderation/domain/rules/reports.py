@@ -29,7 +29,9 @@ def costs_a_reporter(case: Case, event: Report, before: int, after: int) -> bool
 
 def still_waiting(policy: Policy, case: Case) -> Case:
     """A block no longer waits once the score is below the threshold."""
-    return replace(case, withheld=case.withheld and case.score >= policy.block_threshold)
+    if case.withheld and case.score < policy.block_threshold:
+        return replace(case, withheld=False)
+    return case
 
 
 def superseded(policy: Policy, case: Case, event: Report, standing: Record, floor: int) -> Step:

@@ -1,0 +1,62 @@
+"""What the stream still holds, read by ordered consumers, which are this process's own and need no acks."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from nats.errors import Error
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from image_moderation.brokers.calls import TIMEOUT, describe
+from image_moderation.brokers.history import merged
+from image_moderation.brokers.nats.connection import errors
+from image_moderation.brokers.nats.messages import raw_message
+from image_moderation.brokers.nats.topology import STREAM, ensure_stream
+from image_moderation.domain.errors import BrokerUnavailable
+from image_moderation.domain.message import RawMessage
+
+
+def history(jetstream: JetStreamContext, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+    """See `port.BrokerClient`."""
+    return merged([_messages(jetstream, channel) for channel in channels])
+
+
+async def _messages(jetstream: JetStreamContext, channel: str) -> AsyncIterator[RawMessage]:
+    with errors():
+        await ensure_stream(jetstream)
+        last = await _last(jetstream, channel)
+    if not last:
+        return
+    with errors():
+        subscription = await jetstream.subscribe(
+            channel,
+            stream=STREAM,
+            ordered_consumer=True,
+            config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
+        )
+    try:
+        position = 0
+        while position < last:
+            try:
+                message = await subscription.next_msg(timeout=TIMEOUT)
+            except TimeoutError:
+                with errors():
+                    # The service removes what every group has acked.
+                    if await _last(jetstream, channel) > position:
+                        raise
+                return
+            except Error as error:
+                raise BrokerUnavailable(describe(error)) from error
+            position = message.metadata.sequence.stream
+            yield raw_message(message)
+    finally:
+        with errors():
+            await subscription.unsubscribe()
+
+
+async def _last(jetstream: JetStreamContext, channel: str) -> int:
+    """Return the sequence number of a channel's last message, 0 without one."""
+    try:
+        return (await jetstream.get_last_msg(STREAM, channel)).seq or 0
+    except NotFoundError:
+        return 0
