@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-
 MOST_BINS = 512
 """Of a timeline: with more, they are made wider."""
 WIDTHS = [60_000 * minutes for minutes in (1, 5, 15, 60, 360, 1_440, 10_080, 40_320, 524_160)]
@@ -95,9 +94,9 @@ class Measures:
     after_cleared: int = 0
     """Automatic blocks of images that a moderator had cleared before."""
     time_to_block: Spread = field(default_factory=Spread)
-    """Milliseconds from the first report that counted to the automatic block."""
+    """Milliseconds from the first report to the automatic block: before that report none counted."""
     reports_needed: Spread = field(default_factory=Spread)
-    """Reports of the image, duplicates too, up to its automatic block, since the last block or clearing."""
+    """Reports of the image, duplicates too, from that first one to its automatic block."""
     reviews: Counter[str] = field(default_factory=Counter)
     """Reviews asked for, by trigger."""
     queue: int = 0
@@ -112,5 +111,3 @@ class Measures:
         """Count reviews that were added to the unanswered ones, or taken away."""
         self.queue += more
         self.greatest_queue = max(self.greatest_queue, self.queue)
-
-

@@ -66,9 +66,9 @@ def _over_time(axes: Axes, title: str, runs: Sequence[Run], timelines: Sequence[
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if any(any(timeline.bins()) for timeline in timelines):
-        locator = AutoDateLocator()
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # as the next has no types
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
     else:
         _empty(axes)
 

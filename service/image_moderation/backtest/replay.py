@@ -37,14 +37,16 @@ class Setting:
 class Track:
     """One image under one setting."""
 
-    __slots__ = ("best", "case", "history", "since", "until")
+    __slots__ = ("before", "best", "case", "first", "history", "until")
 
     def __init__(self) -> None:
         self.case = NEW
         self.until = 0
         """When the case is forgotten."""
-        self.since = 0
-        """Reports of the image before its latest block or clearing."""
+        self.first = 0
+        """The time of the first report of those that led to where it is: before it none counted."""
+        self.before = 0
+        """Reports of the image before that one."""
         self.best = 0
         """The greatest score so far."""
         self.history: History | None = None
@@ -95,12 +97,16 @@ class Run:
         after, outcome = step.case, step.outcome
         if not isinstance(event, Tick):
             self.measures.outcomes[outcome] += 1
+        if outcome is Outcome.COUNTED and isinstance(event, Report):
+            score = after.score if step.decision is None else step.decision.distinct_reporters
+            if score == 1:
+                track.first, track.before = event.time, image.reports - 1
         if step.decision is not None:
             # The facts of the latest decision are for `inspect` alone.
             after = replace(after, facts=None)
             self._note_decision(image, track, step, step.decision)
         if outcome is Outcome.CLEARED or outcome is Outcome.UPHELD:
-            self._note_verdict(image, track, outcome, now)
+            self._note_verdict(track, outcome, now)
         if after is before:
             return
         if step.due is not None:
@@ -137,19 +143,16 @@ class Run:
             measures.images_blocked += not history.blocked_at
             measures.after_cleared += step.case.verdict is Verdict.CLEARED
             measures.blocks_over_time.add(decision.decided_at)
-            first = decision.first_reported_at
-            measures.time_to_block.add(0 if first is None else max(0, decision.decided_at - first))
-            measures.reports_needed.add(image.reports - track.since)
-            track.since = image.reports
+            measures.time_to_block.add(max(0, decision.decided_at - track.first))
+            measures.reports_needed.add(image.reports - track.before)
             history.note_block(decision)
 
-    def _note_verdict(self, image: Image, track: Track, outcome: Outcome, now: int) -> None:
+    def _note_verdict(self, track: Track, outcome: Outcome, now: int) -> None:
         history = self._history(track)
         if outcome is Outcome.CLEARED:
             self.measures.overturned += history.stands
             history.stands = history.judged = False
             history.cleared_at = now
-            track.since = image.reports
         elif history.stands and not history.judged:
             self.measures.upheld += 1
             history.judged = True

@@ -63,8 +63,7 @@ def words(milliseconds: int) -> str:
 
 def why(ending: Ending, policy: Policy) -> str:
     """Say in one line why an image was blocked under a setting, or why it was not."""
-    history, case = ending.history, ending.case
-    threshold = policy.block_threshold
+    history, threshold = ending.history, policy.block_threshold
     said: list[str] = []
     if history.blocked_at:
         would = "would have been blocked" if policy.shadow else "blocked"
@@ -75,9 +74,11 @@ def why(ending: Ending, policy: Policy) -> str:
         if history.blocked_by_moderator:
             said.append(f"not by reports: a moderator blocked it {stamp(history.blocked_by_moderator)}")
         most = f"at most {ending.score} of {threshold} reporters counted together"
-        said.append(f"not blocked: {most}" if not said else most)
-        if case.withheld:
-            said.append("its block waits for a moderator or for the breaker")
+        if ending.case.withheld:
+            most = (
+                f"{ending.score} reporters reached {threshold}, and the block waits for grace or the breaker"
+            )
+        said.append(most if said else f"not blocked: {most}")
         if history.cleared_at:
             said.append(f"a moderator cleared it {stamp(history.cleared_at)}")
     if history.reviews:

@@ -158,7 +158,7 @@ class Transport(Protocol):
 
 
 class BrokerClient(Protocol):
-    """Publishes and follows channels for the command line, outside any consumer group."""
+    """Publishes, follows and reads channels for the command line, outside any consumer group."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         """Publish in order, and return each one's position once the broker has confirmed all.
@@ -179,6 +179,16 @@ class BrokerClient(Protocol):
         Raises:
             Unsupported: the broker keeps no message that has been consumed.
             BrokerUnavailable: the broker is away; also raised by the iterator.
+        """
+
+    def history(self, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+        """Give every message of the channels that the broker holds now, in order of arrival, and end.
+
+        No group is given any of them, and nothing is removed.
+
+        Raises:
+            Unsupported: the broker can't show a message without giving it away.
+            BrokerUnavailable: the broker is away; the iterator raises both.
         """
 
 

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 from image_moderation.backtest.recording import Recording, Refused, merged
@@ -87,14 +88,13 @@ def _replay_files(files: Sequence[Path], recording: Callable[[str], Recording], 
             "clock was wrong there, what follows it is replayed too late"
         )
     if replay.out_of_order:
-        complain(f"{replay.out_of_order} events stood too late in their file to be replayed in order: sort it")
+        complain(
+            f"{replay.out_of_order} events stood too late in their file to be replayed in order: sort it"
+        )
 
 
 def _numbered(chunks: Iterator[list[bytes]]) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    for lines in chunks:
-        for number, line in enumerate(lines, number + 1):
-            yield number, line
+    return enumerate(chain.from_iterable(chunks), 1)
 
 
 async def _replay_broker(settings: Settings, recording: Recording, replay: Replay, refused: Refused) -> None:

@@ -193,6 +193,57 @@ def forget(image: Image, yes: Yes = False, as_json: Json = False) -> None:
     run(image, yes=yes, as_json=as_json)
 
 
+def backtest(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE", help="Recorded events as JSON lines, plain or gzip; `-` is standard input."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Settings to try: a file of MODERATION_* variables; NAME alone is this environment's. "
+            "Repeat it to compare several. By default this environment's.",
+        ),
+    ] = None,
+    from_broker: Annotated[
+        bool,
+        typer.Option("--from-broker", help="Replay what the configured broker still holds; it stays there."),
+    ] = False,
+    differences: Annotated[
+        int, typer.Option(metavar="N", min=0, help="List N images on which the settings differ, and why.")
+    ] = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw blocks and reviews over time, and the time to block."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay recorded reports and verdicts under one or several settings.
+
+    It says how many images each would have blocked, how soon, and what moderators would have had to do. It
+    changes nothing: no store is read, and nothing is published.
+    """
+    if files and from_broker:
+        raise WrongCall("backtest: name files or take --from-broker, not both")
+    if not files and not from_broker:
+        raise WrongCall(
+            "backtest: name a FILE of recorded events, `-` for standard input, or take --from-broker"
+        )
+    from image_moderation.cli.backtest import run
+
+    run(
+        files or [],
+        settings or [],
+        from_broker=from_broker,
+        differences=differences,
+        plot=plot,
+        as_json=as_json,
+    )
+
+
 def config(as_json: Json = False) -> None:
     """Print the effective settings, and where each comes from.
 

@@ -52,6 +52,9 @@ _add(commands.inspect, "inspect img-42")
 _add(commands.blocked, "blocked --since 2h --limit 20")
 _add(commands.republish, "republish --since 2026-11-23T10:00:00Z --dry-run")
 _add(commands.forget, "forget img-42")
+_add(
+    commands.backtest, "backtest reports.jsonl.gz --settings now --settings strict=strict.env --differences 5"
+)
 _add(commands.config, "config --json")
 _add(commands.completion, "completion bash > ~/.local/share/bash-completion/completions/image-moderation")
 _add(commands.contracts, "contracts --write", hidden=True)

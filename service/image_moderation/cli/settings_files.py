@@ -16,6 +16,8 @@ from image_moderation.store.redis_store import LATE_DELIVERY, kept_decided
 from image_moderation.wiring import policy
 
 ENVIRONMENT = "environment"
+NOWHERE = "redis://localhost"
+"""Stands for the broker, which a replay does not connect to."""
 
 
 class Chosen(NamedTuple):
@@ -55,7 +57,7 @@ def _of(name: str, environ: Mapping[str, str]) -> Chosen:
     """Check settings as the service does. A replay connects to nothing, so URLs and keys are left out."""
     left_out = {variable(secret) + end for secret in SECRETS for end in ("", "_FILE")}
     used = {key: value for key, value in environ.items() if key not in left_out}
-    settings = Settings.load(used, embedded_url="redis://")
+    settings = Settings.load(used, embedded_url=NOWHERE)
     rule = policy(settings)
     setting = Setting(
         name=name,

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from confluent_kafka import Message
 
-from image_moderation.brokers.kafka.client import is_end, reading
 from image_moderation.brokers.kafka.connection import Admin, client_settings, errors
 from image_moderation.brokers.kafka.messages import body_of, offset_of, place_of
 from image_moderation.brokers.kafka.publisher import KafkaPublisher
+from image_moderation.brokers.kafka.reading import is_end, reading
 from image_moderation.brokers.kafka.topology import Place, ensure, first_offsets, places
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import Outgoing

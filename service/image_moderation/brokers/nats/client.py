@@ -1,4 +1,4 @@
-"""Publishing and following for the command line, outside any consumer group."""
+"""Publishing, following and reading what is there for the command line, outside any consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,10 +9,11 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from image_moderation.brokers.nats.connection import errors
+from image_moderation.brokers.nats.history import history
 from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.topology import STREAM, ensure_stream
 from image_moderation.domain.errors import BrokerUnavailable
-from image_moderation.domain.message import Outgoing
+from image_moderation.domain.message import Outgoing, RawMessage
 
 AHEAD = 1_000
 """Messages of a followed channel that may wait to be shown."""
@@ -33,6 +34,9 @@ class NatsClient:
         with errors():
             await ensure_stream(self._jetstream)
             return [str(position) for position in await self._publisher.publish(messages)]
+
+    def history(self, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+        return history(self._jetstream, channels)
 
     @asynccontextmanager
     async def follow(

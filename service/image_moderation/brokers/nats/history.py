@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from nats.errors import Error
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from image_moderation.brokers.calls import TIMEOUT, describe
+from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.history import merged
 from image_moderation.brokers.nats.connection import errors
 from image_moderation.brokers.nats.messages import raw_message
@@ -37,21 +37,25 @@ async def _messages(jetstream: JetStreamContext, channel: str) -> AsyncIterator[
     try:
         position = 0
         while position < last:
-            try:
-                message = await subscription.next_msg(timeout=TIMEOUT)
-            except TimeoutError:
-                with errors():
-                    # The service removes what every group has acked.
-                    if await _last(jetstream, channel) > position:
-                        raise
-                return
-            except Error as error:
-                raise BrokerUnavailable(describe(error)) from error
+            with errors():
+                message = await _next(subscription)
+                if message is None and await _last(jetstream, channel) <= position:
+                    return  # the service removes what every group has acked
+            if message is None:
+                raise BrokerUnavailable("the server gives no messages, though it has some")
             position = message.metadata.sequence.stream
             yield raw_message(message)
     finally:
         with errors():
             await subscription.unsubscribe()
+
+
+async def _next(subscription: JetStreamContext.PushSubscription) -> Msg | None:
+    """Return the next message, None if none comes in time."""
+    try:
+        return await subscription.next_msg(timeout=TIMEOUT)
+    except TimeoutError:
+        return None
 
 
 async def _last(jetstream: JetStreamContext, channel: str) -> int:

@@ -14,7 +14,7 @@ from image_moderation.brokers.rabbitmq.connection import errors, open_channel
 from image_moderation.brokers.rabbitmq.publisher import RabbitmqPublisher
 from image_moderation.brokers.rabbitmq.topology import EXCHANGE, Topology
 from image_moderation.domain.errors import BrokerUnavailable, Unsupported
-from image_moderation.domain.message import Outgoing
+from image_moderation.domain.message import Outgoing, RawMessage
 
 POLL = 1.0
 """Seconds without a message after which the channel is checked."""
@@ -39,6 +39,12 @@ class RabbitmqClient:
             lost = messages[positions.index(None)].channel
             raise BrokerUnavailable(f"{lost}: no queue is bound to it, so RabbitMQ keeps nothing")
         return [""] * len(messages)
+
+    def history(self, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+        raise Unsupported(
+            f"RabbitMQ shows what is in {channels[0]} to nobody without giving it away: "
+            "record the reports in a file, as contracts/README.md says"
+        )
 
     @asynccontextmanager
     async def follow(

@@ -1,4 +1,4 @@
-"""Publishing and following for the command line, outside any consumer group."""
+"""Publishing, following and reading what is there for the command line, outside any consumer group."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from image_moderation.brokers.redis.connection import errors
+from image_moderation.brokers.redis.history import history
 from image_moderation.brokers.redis.messages import BODY_FIELD
-from image_moderation.domain.message import Outgoing
+from image_moderation.domain.message import Outgoing, RawMessage
 
 START = "0-0"
 POLL = 1000
@@ -30,6 +31,9 @@ class RedisClient:
             for message in messages:
                 pipeline.xadd(message.channel, {BODY_FIELD: message.body})
             return [position.decode() for position in await pipeline.execute()]
+
+    def history(self, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+        return history(self._redis, channels)
 
     @asynccontextmanager
     async def follow(
