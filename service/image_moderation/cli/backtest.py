@@ -66,8 +66,10 @@ def run(
     _print(replay, refused, as_json=as_json)
     if plot is not None:
         _draw(replay, plot)
-    if refused.counts and not replay.events:
-        raise Failed("no message could be read")
+    if not replay.events:
+        if refused.counts:
+            raise Failed("no message could be read")
+        note("there are no reports and no verdicts")
 
 
 def _replay_files(files: Sequence[Path], recording: Callable[[str], Recording], replay: Replay) -> None:
@@ -108,8 +110,6 @@ async def _replay_broker(settings: Settings, recording: Recording, replay: Repla
                 else:
                     replay.add(event)
                 advance(1)
-    if not replay.events:
-        note("the broker holds no reports and no verdicts")
 
 
 def _print(replay: Replay, refused: Refused, *, as_json: bool) -> None:
@@ -135,7 +135,9 @@ def _check_plot(path: Path) -> None:
         WrongCall: the extra is missing, or the file can't be written.
     """
     if find_spec("matplotlib") is None:
-        raise WrongCall("--plot: needs a library: pip install 'image-moderation[backtest]'")
+        raise WrongCall(
+            "--plot: needs matplotlib: pip install '.[backtest]' in a checkout of image-moderation"
+        )
     from image_moderation.backtest.plot import supported
 
     if not supported(path):

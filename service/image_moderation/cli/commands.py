@@ -221,7 +221,7 @@ def backtest(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Replay recorded reports and verdicts under one or several settings.
+    """Replay recorded reports under other settings.
 
     It says how many images each would have blocked, how soon, and what moderators would have had to do. It
     changes nothing: no store is read, and nothing is published.

@@ -1,4 +1,4 @@
-"""The store and its outbox in memory: the pure rule and dictionaries, for tests and for replaying events.
+"""The store and its outbox in memory: the pure rule and dictionaries, for tests.
 
 Both obey the same contract suites as those in Redis. Reporters are their plain ids here, and nothing expires.
 """

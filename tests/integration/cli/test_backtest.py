@@ -152,7 +152,7 @@ def test_what_a_broker_holds_is_replayed_and_stays(on_broker: Call, broker: Harn
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
         assert "record the reports in a file" in result.err
         return
-    assert "holds no reports" in on_broker("backtest", "--from-broker").err
+    assert "there are no reports" in on_broker("backtest", "--from-broker").err
     many = [report(f"img-{number % 400}", number) for number in range(1_200)]
     broker.publish(REPORTED, [*many, b"no event"])
     broker.publish(REVIEWED, [event("reviewed", 0, image_id="img-1", verdict="upheld")])
