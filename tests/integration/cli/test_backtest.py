@@ -111,7 +111,7 @@ def test_its_numbers_are_those_of_the_service_under_that_setting(
             client.xadd(REVIEWED, {"__data__": verdict(image, given)})
         total = len(messages) + len(judged) + 1
         wait_until(lambda: outcomes(service).total() == total, "all verdicts are processed", 30)
-        counted = outcomes(service)
+        counted, metrics = outcomes(service), service.get("/metrics")[1]
         wait_until(lambda: "moderation_outbox_pending 0.0" in service.get("/metrics")[1], "all is published")
     blocks, unblocks, reviews = (
         data_of(client, f"image.{kind}") for kind in ("blocked", "unblocked", "review-requested")
@@ -123,6 +123,7 @@ def test_its_numbers_are_those_of_the_service_under_that_setting(
     found = cli("backtest", "--from-broker", "--json", "--differences", "1000", *arguments).json
     mine, other = sorted(found["settings"], key=lambda one: one["name"] != name)
     assert mine["policy"] == automatic[0]["policy"] != other["policy"]
+    assert f'moderation_policy_info{{hash="{mine["policy"]}"}} 1.0' in metrics
     assert (mine["blocks"], mine["blocks_by_moderators"]) == (len(automatic), len(blocks) - len(automatic))
     assert mine["images_blocked"] == len({data["image_id"] for data in automatic})
     assert mine["unblocks"] == mine["blocks_overturned"] == len(unblocks) == 15

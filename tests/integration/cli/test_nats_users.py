@@ -154,6 +154,8 @@ def test_each_user_can_do_its_work_and_no_more(
         (letter,) = map(json.loads, operate("dead-letters", "list", "--json").splitlines())
         operate("dead-letters", "redrive", letter["id"])
         operate("republish", "img-42")
+        publish(server, "producer", "image.reported", [report("user-9")])
+        operate("backtest", "--from-broker")
         service.wait_ready()
     assert server.violations() == []
     for role in ("producer", "moderator", "consumer"):

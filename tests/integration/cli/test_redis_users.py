@@ -175,6 +175,7 @@ def test_each_user_can_do_its_work_and_no_more(server: Server, tmp_path: Path, c
         wait_until(lambda: administrator.xlen(DEAD), "it is a dead letter again")
         operate("dead-letters", "purge", "--all", "--yes")
         operate("forget", "img-42", "--yes")
+        operate("backtest", "--from-broker")
         service.wait_ready()
         assert "no permissions" not in service.log
     for command in RUNBOOK:

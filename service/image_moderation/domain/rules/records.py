@@ -27,7 +27,8 @@ def slide(case: Case, floor: int) -> Case:
     if floor <= case.floor:
         return case
     records = {who: record for who, record in case.records.items() if record.time > floor}
-    review, shadow_review, score = case.review, case.shadow_review, distinct_groups(records)
+    review, shadow_review = case.review, case.shadow_review
+    score = case.score if len(records) == len(case.records) else distinct_groups(records)
     return replace(
         case,
         floor=floor,

@@ -51,7 +51,8 @@ def enter(moment: Moment, case: Case, event: Report) -> Step:
     records = with_room(policy, case, event.reporter_id)
     if records is None:
         return Step(case, Outcome.HELD)
-    case = replace(case, records=records)
+    if records is not case.records:
+        case = replace(case, records=records)
     reason, reasons = (None, case.reasons) if event.retracted else case.name_reason(event.reason)
     record = Record(event.time, reason, None if event.retracted else event.group)
     records = with_record(records, event.reporter_id, record)
