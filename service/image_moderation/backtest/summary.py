@@ -74,10 +74,9 @@ def why(ending: Ending, policy: Policy) -> str:
         if history.blocked_by_moderator:
             said.append(f"not by reports: a moderator blocked it {stamp(history.blocked_by_moderator)}")
         most = f"at most {ending.score} of {threshold} reporters counted together"
-        if ending.case.withheld:
-            most = (
-                f"{ending.score} reporters reached {threshold}, and the block waits for grace or the breaker"
-            )
+        if ending.score >= threshold:
+            waits = "waits" if ending.case.withheld else "waited"
+            most = f"{ending.score} reporters reached {threshold}; the block {waits} for grace or the breaker"
         said.append(most if said else f"not blocked: {most}")
         if history.cleared_at:
             said.append(f"a moderator cleared it {stamp(history.cleared_at)}")
