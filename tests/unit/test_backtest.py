@@ -9,7 +9,8 @@ import pytest
 
 from image_moderation.backtest.measures import WIDTHS, Spread, Timeline
 from image_moderation.backtest.recording import Recording, Refused, in_order, merged
-from image_moderation.backtest.replay import Replay, Setting
+from image_moderation.backtest.replay import Replay
+from image_moderation.backtest.run import Setting
 from image_moderation.backtest.summary import why
 from image_moderation.domain.clock import DAY, HOUR
 from image_moderation.domain.policy import Policy

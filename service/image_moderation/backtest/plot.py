@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from image_moderation.backtest.measures import Timeline
-from image_moderation.backtest.replay import Run
+from image_moderation.backtest.run import Run
 from image_moderation.backtest.summary import words
 
 # Okabe and Ito's, which people with any colour vision tell apart.

@@ -5,7 +5,8 @@ from typing import Any
 from image_moderation.backtest.differences import Difference, Ending
 from image_moderation.backtest.measures import Measures
 from image_moderation.backtest.recording import Refused
-from image_moderation.backtest.replay import Replay, Setting
+from image_moderation.backtest.replay import Replay
+from image_moderation.backtest.run import Setting
 from image_moderation.domain.policy import Policy
 from image_moderation.events.render import stamp
 

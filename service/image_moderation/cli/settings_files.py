@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dotenv.parser import parse_stream
 
-from image_moderation.backtest.replay import Setting
+from image_moderation.backtest.run import Setting
 from image_moderation.cli.output import WrongCall, note, plain
 from image_moderation.settings import Settings, SettingsError, milliseconds
 from image_moderation.settings.environment import PREFIX, variable
