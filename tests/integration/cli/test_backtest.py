@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from image_moderation.brokers.kafka import history as kafka_history
 from image_moderation.wiring import clock
 from tests.benchmarks.load import sample
 from tests.support.brokers.harness import Harness
@@ -147,7 +148,10 @@ def on_broker(call: Call, broker: Harness) -> Call:
     return partial(call, broker_url=broker.url, store_url="redis://127.0.0.1:1", block_threshold="3")
 
 
-def test_what_a_broker_holds_is_replayed_and_stays(on_broker: Call, broker: Harness) -> None:
+def test_what_a_broker_holds_is_replayed_and_stays(
+    on_broker: Call, broker: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_history, "MOST_WAITING", 50)  # so that partitions are paused
     if not broker.features.keeps_what_was_read:
         result = on_broker("backtest", "--from-broker")
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)

@@ -5,14 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from image_moderation.brokers.redis.connection import errors
-from image_moderation.brokers.redis.history import history
+from image_moderation.brokers.redis.history import START, end_of, history
 from image_moderation.brokers.redis.messages import BODY_FIELD
 from image_moderation.domain.message import Outgoing, RawMessage
 
-START = "0-0"
 POLL = 1000
 """Milliseconds that one read waits; must stay well under the socket's timeout."""
 PAGE = 500
@@ -40,17 +38,10 @@ class RedisClient:
         self, channels: Sequence[str], *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[tuple[str, str, bytes]]]:
         with errors():
-            after = {channel: START if from_start else await self._end(channel) for channel in channels}
+            after = {
+                channel: START if from_start else await end_of(self._redis, channel) for channel in channels
+            }
         yield self._entries(after)
-
-    async def _end(self, channel: str) -> str:
-        try:
-            stream: dict[str, Any] = await self._redis.xinfo_stream(channel)
-        except ResponseError as error:
-            if "no such key" not in str(error):
-                raise
-            return START
-        return str(stream["last-generated-id"].decode())
 
     async def _entries(self, after: dict[str, str]) -> AsyncIterator[tuple[str, str, bytes]]:
         while True:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from image_moderation.brokers.history import merged
 from image_moderation.brokers.redis.connection import errors
@@ -11,6 +12,7 @@ from image_moderation.brokers.redis.messages import raw_message
 from image_moderation.domain.message import RawMessage
 
 PAGE = 1_000
+START = "0-0"
 
 
 def history(redis: Redis, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
@@ -21,9 +23,8 @@ def history(redis: Redis, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
 async def _entries(redis: Redis, channel: str) -> AsyncIterator[RawMessage]:
     after = "-"
     with errors():
-        last: Any = await redis.xrevrange(channel, count=1)
-    end = last[0][0] if last else b""
-    while end:
+        end = await end_of(redis, channel)
+    while True:
         with errors():
             page: Any = await redis.xrange(channel, min=after, max=end, count=PAGE)
         for position, fields in page:
@@ -31,3 +32,14 @@ async def _entries(redis: Redis, channel: str) -> AsyncIterator[RawMessage]:
         if len(page) < PAGE:
             return
         after = f"({page[-1][0].decode()}"
+
+
+async def end_of(redis: Redis, channel: str) -> str:
+    """Return the position of the newest entry that a stream has ever had."""
+    try:
+        stream: dict[str, Any] = await redis.xinfo_stream(channel)
+    except ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return START
+    return str(stream["last-generated-id"].decode())
