@@ -62,6 +62,7 @@ def run(
             _replay_files(files, recording, replay)
     finally:
         gc.enable()
+        gc.unfreeze()
     replay.end()
     _print(replay, refused, as_json=as_json)
     if plot is not None:
