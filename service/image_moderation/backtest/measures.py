@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MOST_BINS = 512
+MOST_BINS = 200
 """Of a timeline: with more, they are made wider."""
 WIDTHS = [60_000 * minutes for minutes in (1, 5, 15, 60, 360, 1_440, 10_080, 40_320, 524_160)]
 """Of a bin, in milliseconds: each a multiple of the one before, up to 364 days."""
