@@ -22,7 +22,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick static lint fmt contracts rules \
+.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse static lint fmt contracts rules \
 	alerts dashboard ci lock servers clean
 
 help: ## list the targets
@@ -74,6 +74,9 @@ bench: setup ## measure speed, latency, memory and start (ten minutes; BROKER=na
 
 bench-quick: setup ## the same in about a minute, with fewer rounds
 	$(BIN)/python -m tests.benchmarks.bench --quick $(ARGS)
+
+bench-abuse: setup ## simulate what crowds of fake accounts can buy under each policy (a few minutes); to build/bench-abuse/
+	$(BIN)/python -m tests.benchmarks.abuse $(ARGS)
 
 static: setup
 	$(BIN)/ruff check
