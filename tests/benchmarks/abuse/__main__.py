@@ -123,6 +123,9 @@ def main(
         "runs": as_json(results),
     }
     (out / "result.json").write_text(json.dumps(result, indent=1))
+    (out / "tables.md").write_text(
+        "\n".join(f"## {table.title}\n\n{table.note}\n\n{table.markdown}" for table in every)
+    )
     from tests.benchmarks.abuse import page  # matplotlib takes a second to import, in each process
 
     (out / "index.html").write_text(page.render(about, every, results))

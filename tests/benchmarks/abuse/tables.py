@@ -20,6 +20,12 @@ class Table(NamedTuple):
     rows: list[list[str]]
     """The first is the head."""
 
+    @property
+    def markdown(self) -> str:
+        """The rows as Markdown, for docs/policy.md."""
+        head, *rows = (f"| {' | '.join(row)} |" for row in self.rows)
+        return "\n".join([head, "| --- " * len(self.rows[0]) + "|", *rows, ""])
+
 
 def calibration(figures: Sequence[tuple[float, float]]) -> Table:
     """How close the population comes to what is published."""
