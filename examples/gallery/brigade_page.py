@@ -6,13 +6,14 @@ Imports markupsafe, starlette, sse-starlette and the site's modules.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 from sse_starlette import JSONServerSentEvent, ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from examples.gallery import brigade
@@ -26,6 +27,7 @@ from examples.gallery.streams import stream
 from examples.gallery.texts import Texts
 from examples.gallery.visitors import remember, reporter_id, visitor
 
+_FIGURES = Path(__file__).parents[2] / "docs" / "policy.md"
 _DIGITS = 18  # int() raises ValueError for thousands of them
 _FIRST = {"picture": next(iter(PICTURES)), "accounts": "12", "origin": "own", "pace": "fast"}
 
@@ -105,6 +107,11 @@ async def _answer(
     return answer
 
 
+async def figures(_: Request) -> Response:
+    """Show the page of figures, as the text that it is."""
+    return FileResponse(_FIGURES, media_type="text/plain; charset=utf-8")
+
+
 async def events(request: Request) -> Response:
     """Stream the visitor's log from the entry that the page shows last, and the pictures' states."""
     seen = request.headers.get("last-event-id") or request.query_params.get("seen", "0")
@@ -173,5 +180,6 @@ ROUTES = [
     Route("/brigade", page, methods=["GET"]),
     Route("/brigade", attack, methods=["POST"]),
     Route("/brigade/clear", clear, methods=["POST"]),
+    Route("/brigade/figures", figures, methods=["GET"]),
     Route("/brigade/events", events),
 ]

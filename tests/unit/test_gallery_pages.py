@@ -256,3 +256,11 @@ async def test_a_change_of_the_language_keeps_the_form(app: ASGIApp) -> None:
     assert (
         'href="/?lang=fr&amp;reported=red-desert"' in (await ask(app, "/?lang=en&reported=red-desert")).text
     )
+
+
+async def test_the_brigade_page_leads_to_the_figures(app: ASGIApp) -> None:
+    page = (await ask(app, "/brigade")).text
+    assert 'href="/brigade/figures"' in page
+    figures = await ask(app, "/brigade/figures")
+    assert figures.status == 200
+    assert figures.text.startswith("# Choosing the policy")
