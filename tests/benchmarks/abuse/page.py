@@ -116,11 +116,18 @@ def _accounts(results: Results) -> bytes:
 def _scatter(results: Results) -> bytes:
     """Each option: harm against recall."""
     figure, axes = plt.subplots(figsize=(8, 5))
+    close: dict[tuple[int, int], list[str]] = {}
     for name in results.contenders("options"):
         one = results.best("options", name).sum
         colour = COLOURS[2] if name.startswith("moderated") else COLOURS[1]
         axes.plot(one.per_1000, one.recall, "o", color=colour)
-        axes.annotate(name, (one.per_1000, one.recall), (4, 3), textcoords="offset points", fontsize=7)
+        # Options that come to the same place share one label, a line each.
+        close.setdefault((round(one.per_1000 / 60), round(one.recall / 0.06)), []).append(name)
+    for (across, up), names in close.items():
+        text = "\n".join(names)
+        axes.annotate(
+            text, (60 * across, 0.06 * up), (9, 0), textcoords="offset points", fontsize=7, va="center"
+        )
     axes.set_xlabel("wrongful blocks per 1,000 attacked benign images")
     axes.set_ylabel("share of the violating images blocked")
     axes.grid(visible=True, alpha=0.2)
