@@ -115,19 +115,20 @@ def _accounts(results: Results) -> bytes:
 
 def _scatter(results: Results) -> bytes:
     """Each option: harm against recall."""
-    figure, axes = plt.subplots(figsize=(8, 5))
-    close: dict[tuple[int, int], list[str]] = {}
+    figure, axes = plt.subplots(figsize=(10, 5.5))
+    close: dict[tuple[int, int], list[tuple[str, float, float]]] = {}
     for name in results.contenders("options"):
         one = results.best("options", name).sum
         colour = COLOURS[2] if name.startswith("moderated") else COLOURS[1]
         axes.plot(one.per_1000, one.recall, "o", color=colour)
-        # Options that come to the same place share one label, a line each.
-        close.setdefault((round(one.per_1000 / 60), round(one.recall / 0.06)), []).append(name)
-    for (across, up), names in close.items():
-        text = "\n".join(names)
-        axes.annotate(
-            text, (60 * across, 0.06 * up), (9, 0), textcoords="offset points", fontsize=7, va="center"
-        )
+        # Options that come to about the same place share one label, a line each.
+        place = round(one.per_1000 / 60), round(one.recall / 0.08)
+        close.setdefault(place, []).append((name, one.per_1000, one.recall))
+    for every in close.values():
+        names, across, up = zip(*every, strict=True)
+        at = (max(across), sum(up) / len(up))
+        axes.annotate("\n".join(names), at, (7, 0), textcoords="offset points", fontsize=7, va="center")
+    axes.margins(x=0.12)
     axes.set_xlabel("wrongful blocks per 1,000 attacked benign images")
     axes.set_ylabel("share of the violating images blocked")
     axes.grid(visible=True, alpha=0.2)
