@@ -70,6 +70,8 @@ function focus(place) {
 
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => {
+  // The event comes a moment after the close: the dialog may be open again by then, or closed twice.
+  if (dialog.open || !shown) return;
   // The button that opened it is gone if the picture's state has changed.
   if (!wall.contains(document.activeElement)) focus(card(shown));
   shown = "";
