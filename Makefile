@@ -59,9 +59,11 @@ check: static test-unit ## before each commit: style, types, imports and the uni
 test-unit: setup ## the unit tests alone, in a quarter of a minute
 	$(BIN)/pytest tests/unit --quiet $(ARGS)
 
-# Most tests wait for servers more than they compute; a file stays with one process, for its servers' sake.
+# One more than the machine has cores, but four at most: most tests wait for servers more than they compute. A file
+# stays with one process, for its servers' sake.
+WORKERS = $(shell cores=$$(nproc 2> /dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
 test: setup ## all tests but the long ones, with branch coverage
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
 
 faults: setup ## the long fault-injection tests (marked soak)
 	$(BIN)/pytest -m soak $(ARGS)
