@@ -36,7 +36,14 @@ from image_moderation.embedded import EmbeddedError, EmbeddedRedis
 from tests.benchmarks import tables
 from tests.benchmarks.contestants import Contestant, node, plain_handler, service
 from tests.benchmarks.elsewhere import compare
-from tests.benchmarks.footprint import bytes_an_image, fill, measure_start, script_microseconds
+from tests.benchmarks.footprint import (
+    Bytes,
+    bytes_of_service,
+    bytes_of_sets,
+    fill,
+    measure_start,
+    script_microseconds,
+)
 from tests.benchmarks.latency import measure_latency
 from tests.benchmarks.measure import measure
 from tests.benchmarks.page import render
@@ -176,8 +183,13 @@ class Bench:
 
     def memory(self) -> list[dict[str, float]]:
         """Bytes of Redis an image."""
-        with self._server("memory") as server:
-            return [asdict(bytes_an_image(server.url, reporters)) for reporters in (1, 10)]
+        found = []
+        for reporters in (1, 10):
+            with self._server(f"service-{reporters}") as server:
+                ours = bytes_of_service(server.url, reporters)
+            with self._server(f"sets-{reporters}") as server:
+                found.append(asdict(Bytes(reporters, ours, bytes_of_sets(server.url, reporters))))
+        return found
 
     def cases(self) -> dict[str, float]:
         """The script's time a report with a million and with five million cases."""
