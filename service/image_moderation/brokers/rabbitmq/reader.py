@@ -29,8 +29,8 @@ QUEUE_BYTES = MOST_IN_HAND // 3
 """Of one queue; there are two, and the rest is for their dead letters."""
 FIRST_PREFETCH = 64
 """Messages that the server may send ahead before their sizes are known: AMQP's prefetch can't count bytes."""
-FADING = 7 / 8
-"""How much the largest message counts after each further batch."""
+REMEMBERED = 500
+"""Messages over whose sizes the mean is taken, about."""
 IDLE_LOOKS = 3
 """Looks in a row, a second apart, at a reader without work while messages wait: then it is starved."""
 
@@ -73,11 +73,11 @@ class RabbitmqReader(Reader):
         self._queue = queue_name(options.group, channel)
         self._batch_size = options.batch_size
         self._amqp: aiormq.Channel | None = None
-        self._tag = ""
+        self._tags: list[str] = []
         # One batch for each lane, and one to come.
         self._most = (LANES + 1) * options.batch_size
         self._prefetch = min(FIRST_PREFETCH, self._most)
-        self._largest = 0.0
+        self._mean, self._seen = 0.0, 0
         self._fitting = asyncio.Lock()
         self._done = DoneTags()
         self._arrived: list[DeliveredMessage] = []
@@ -144,27 +144,36 @@ class RabbitmqReader(Reader):
         self._done = DoneTags()
         self._idle = 0
         self._amqp = await open_channel(self.connection)
-        await self._consume(self._amqp)
+        self._tags.clear()
+        await self._consume(self._amqp, self._prefetch)
         self.state = ReaderState.HEALTHY
 
-    async def _consume(self, amqp: aiormq.Channel) -> None:
-        await within(amqp.basic_qos(prefetch_count=self._prefetch))
+    async def _consume(self, amqp: aiormq.Channel, prefetch: int) -> None:
+        await within(amqp.basic_qos(prefetch_count=prefetch))
         answer = await within(amqp.basic_consume(self._queue, self.take))
-        self._tag = answer.consumer_tag or ""
+        self._tags.append(answer.consumer_tag or "")
 
     async def _fit_prefetch(self) -> None:
-        """Let the server send as many messages ahead as fit into QUEUE_BYTES, by the largest of late.
+        """Let the server send as many messages ahead as fit into QUEUE_BYTES, by their mean size of late.
 
-        What was delivered before stays in hand.
+        What was delivered before stays in hand. More are asked for by one more consumer on the channel. Fewer
+        only if it must be: the server delivers again what is on its way while a consumer is cancelled.
         """
-        if self._amqp is None or not self._arrived:
+        sizes = [size_of(message) for message in self._arrived[: self._batch_size]]
+        if self._amqp is None or not sizes:
             return
-        self._largest = max(self._largest * FADING, *map(size_of, self._arrived[: self._batch_size]), 1)
-        fitting = max(1, min(self._most, int(QUEUE_BYTES / self._largest)))
-        if fitting < self._prefetch or fitting >= min(self._most, 2 * self._prefetch) > self._prefetch:
+        known = self._seen + len(sizes)
+        self._mean = (self._mean * self._seen + sum(sizes)) / known
+        self._seen = min(known, REMEMBERED)
+        before, fitting = self._prefetch, max(1, min(self._most, int(QUEUE_BYTES / max(self._mean, 1))))
+        if fitting < before * 2 / 3:
             self._prefetch = fitting
-            await within(self._amqp.basic_cancel(self._tag))
-            await self._consume(self._amqp)
+            while self._tags:
+                await within(self._amqp.basic_cancel(self._tags.pop()))
+            await self._consume(self._amqp, fitting)
+        elif fitting >= min(self._most, 2 * before) > before:
+            self._prefetch = fitting
+            await self._consume(self._amqp, fitting - before)
 
     async def recover(self) -> None:
         """See `Reader`. The unacked batch of a lane that died would hold up all later acks."""
