@@ -58,14 +58,3 @@ async def test_rabbitmq_sends_more_ahead_once_messages_are_small(world: World) -
     replica.gate.set()
     await received(replica, 1_000)
     await world.nothing_waits()
-
-
-@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-async def test_rabbitmq_delivers_once_what_differs_in_size(world: World) -> None:
-    """While a consumer is cancelled, the server delivers again what is on its way to it."""
-    replica = await world.replica()
-    for part in range(40):
-        world.harness.publish(REPORTED, [b"%d-%d" % (part, n) for n in range(49)] + [b"x" * 70_000])
-    await received(replica, 2_000)
-    assert {message.deliveries for message in replica.received} == {1}
-    await world.nothing_waits()
