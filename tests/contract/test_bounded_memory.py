@@ -1,5 +1,7 @@
 """What a process has in hand is bounded in bytes, however many messages wait and however large they are."""
 
+import asyncio
+
 import pytest
 
 from image_moderation.brokers.kafka import reader as kafka_reader
@@ -57,4 +59,20 @@ async def test_rabbitmq_sends_more_ahead_once_messages_are_small(world: World) -
     await wait_until_async(all_sent_ahead, "three batches are in hand", 30)
     replica.gate.set()
     await received(replica, 1_000)
+    await world.nothing_waits()
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_rabbitmq_delivers_once_what_differs_in_size(world: World) -> None:
+    """While a consumer is cancelled, the server delivers again what is on its way to it."""
+
+    def publish() -> None:
+        for part in range(200):
+            large = [b"x" * 70_000] if part % 20 == 0 else []
+            world.harness.publish(REPORTED, [b"%d-%d" % (part, n) for n in range(25)] + large)
+
+    replica = await world.replica()
+    await asyncio.to_thread(publish)  # while the replica reads
+    await received(replica, 5_010)
+    assert {message.deliveries for message in replica.received} == {1}
     await world.nothing_waits()
