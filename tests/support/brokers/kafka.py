@@ -3,6 +3,7 @@ and group of this service's names are then deleted again and again.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -55,6 +56,13 @@ class KafkaHarness:
     def commands_url(self) -> str:
         return self.url
 
+    @property
+    def port(self) -> int:
+        return int(self._url.rpartition(":")[2])
+
+    def url_at(self, port: int) -> str:
+        return f"kafka://127.0.0.1:{port}"
+
     def fresh(self) -> None:
         if self._real:
             self._url = self._real
@@ -93,6 +101,16 @@ class KafkaHarness:
         asking = Producer(client_settings(self._url))
         for name in CHANNELS:
             asking.list_topics(name, timeout=10)  # a topic of the mock comes to be when it is asked for
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._mock is not None, "a cluster that is not this harness's own"
+        self._mock.send_signal(number)
 
     def close(self) -> None:
         self.kill()

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -64,6 +65,13 @@ class NatsHarness:
     def commands_url(self) -> str:
         return self.url
 
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def url_at(self, port: int) -> str:
+        return f"nats://127.0.0.1:{port}"
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()
@@ -99,6 +107,16 @@ class NatsHarness:
                 return False
 
         wait_until(up, "nats-server is up")
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def close(self) -> None:
         self.kill()
