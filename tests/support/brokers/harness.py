@@ -55,6 +55,10 @@ class Harness(Protocol):
     def commands_url(self) -> str:
         """The same for the commands: of another user, where the server has users."""
 
+    @property
+    def site_url(self) -> str:
+        """The same for the site's own programs, which know no user."""
+
     def fresh(self) -> None:
         """Start the server if it isn't running, and remove every stream, queue, topic and group."""
 

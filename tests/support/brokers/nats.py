@@ -64,6 +64,10 @@ class NatsHarness:
     def commands_url(self) -> str:
         return self.url
 
+    @property
+    def site_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()

@@ -100,6 +100,10 @@ class RabbitmqHarness:
     def commands_url(self) -> str:
         return self.url
 
+    @property
+    def site_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()

@@ -44,6 +44,11 @@ class RedisHarness:
     def commands_url(self) -> str:
         return url_of("operator", self._server.url)
 
+    @property
+    def site_url(self) -> str:
+        """Most clients of Redis know no Unix sockets."""
+        return self._server.tcp_url
+
     def fresh(self) -> None:
         if not self._server.running:
             self.restart()
