@@ -23,7 +23,7 @@ export UV_NO_CACHE := 1
 endif
 
 .PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse static lint fmt contracts rules \
-	alerts dashboard ci lock servers clean
+	alerts dashboard ci lock servers debian-servers kafka clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,7 +123,9 @@ lock: $(UV) ## write both requirements locks anew from pyproject.toml
 # programs that check what is handed to them: promtool is in prometheus, systemd-analyze in systemd. openssl makes the
 # certificates of tests.
 SERVERS := redis-server redis-tools nats-server rabbitmq-server chromium prometheus systemd openssl
-servers: ## install the servers the tests use (Debian, as root)
+servers: debian-servers kafka ## install the servers the tests use (Debian, as root; Kafka where Maven can fetch it)
+
+debian-servers:
 	@if [ "$$(id -u)" != 0 ]; then echo "make servers installs Debian packages: run it as root" >&2; exit 1; fi; \
 	missing=(); command -v node > /dev/null && command -v npm > /dev/null || missing+=(nodejs npm); \
 	for package in $(SERVERS); do \
@@ -137,6 +139,20 @@ servers: ## install the servers the tests use (Debian, as root)
 	printf '#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
 	apt-get update -qq; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"
+
+# 54 MB that `make clean` leaves, because not every machine that has them can fetch them again. `java` runs it. Maven
+# takes its settings, and so its registry, from the machine. Where it can't, tests use librdkafka's mock.
+KAFKA := .servers/kafka
+KAFKA_LOG := .servers/maven.log
+KAFKA_POM := tests/support/brokers/kafka/pom.xml
+kafka: ## fetch the real Kafka that tests start, by Maven (no root needed)
+	@if cmp -s $(KAFKA_POM) $(KAFKA)/pom.xml; then echo "all there: Kafka in $(KAFKA)"; exit 0; fi; \
+	if ! command -v mvn > /dev/null; then echo "no Kafka: mvn is not on PATH; tests use a mock"; exit 0; fi; \
+	rm -rf $(KAFKA); mkdir -p $(KAFKA); \
+	if mvn --quiet --batch-mode --file $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory="$(CURDIR)/$(KAFKA)" > $(KAFKA_LOG) 2>&1; \
+	then cp $(KAFKA_POM) $(KAFKA)/pom.xml; echo "Kafka is in $(KAFKA)"; \
+	else rm -rf $(KAFKA); echo "no Kafka: Maven reached no registry that has it ($(KAFKA_LOG)); tests use a mock"; fi
 
 clean: ## remove .venv, caches and build results
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -72,7 +72,7 @@ def _run(
     if contestant == "naive":
         process = ServiceProcess(
             place,
-            {"BENCH_URL": harness.url, "BENCH_STORE_URL": store.url},
+            {"BENCH_URL": harness.site_url, "BENCH_STORE_URL": store.url},
             module="tests.benchmarks.naive_elsewhere",
             arguments=(),
             wait="",

@@ -53,7 +53,7 @@ async def test_headers_count_as_the_body_does(world: World) -> None:
 
 
 async def letters(world: World) -> list[DeadLetterRecord]:
-    url = world.harness.url
+    url = world.harness.commands_url
     async with broker_for(url).open_dead_letters(url, GROUP) as queue:
         dead = DeadLetters(queue)
         found = [await dead.whole(stored) for stored in await dead.stored()]

@@ -55,7 +55,7 @@ async def publish_plainly(name: str, url: str, *events: Any) -> None:
 
 
 async def test_a_site_that_uses_faststream(world: World) -> None:
-    name, url = world.harness.name, world.harness.url
+    name, url = world.harness.name, world.harness.site_url
     replica = await world.replica()
     done = await asyncio.to_thread(
         subprocess.run,

@@ -18,7 +18,7 @@ from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
-from tests.support.brokers.kafka_raw import publish_with_header
+from tests.support.brokers.kafka.raw import publish_with_header
 from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
 from tests.support.servers import free_port
 from tests.support.waiting import stays_true_for_async, wait_until_async
@@ -73,7 +73,7 @@ def broker(harnesses: Callable[[str], Harness]) -> Harness:
 
 
 def group(harness: Harness) -> Consumer:
-    return Consumer(client_settings(harness.url) | {"group.id": GROUP, "enable.auto.commit": False})
+    return Consumer(client_settings(harness.site_url) | {"group.id": GROUP, "enable.auto.commit": False})
 
 
 async def test_a_long_wait_holds_what_is_read_and_loses_nothing(world: World) -> None:
@@ -122,11 +122,12 @@ async def test_the_group_goes_on_while_a_replica_waits(world: World) -> None:
 
 async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(world: World) -> None:
     """The group stands at an offset of the topic before; a partition without a report is put right, too."""
+    world.harness.publish(REPORTED, [])  # declares it
     client = group(world.harness)
     client.commit(offsets=[TopicPartition(REPORTED, n, 5_000) for n in range(4)], asynchronous=False)
     client.close()
     bodies = numbered(400)
-    producer = Producer(client_settings(world.harness.url))
+    producer = Producer(client_settings(world.harness.site_url))
     for number, body in enumerate(bodies):
         producer.produce(REPORTED, body, partition=number % 3)
     assert producer.flush(20) == 0
@@ -140,12 +141,14 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(world: Worl
 
 
 async def test_keys(broker: Harness) -> None:
+    for channel in ("image.dead-letter", "image.blocked"):
+        broker.publish(channel, [])  # declares it
     replica = transport(broker.url)
     letter = DeadLetter(
         RawMessage(REPORTED, "0:1", b"x", headers={"big": "\x01" * 900_000}), DeadLetterReason.NOT_JSON, "no"
     )
     await replica.park([letter])
-    async with broker_for(broker.url).open_client(broker.url, GROUP) as client:
+    async with broker_for(broker.url).open_client(broker.site_url, GROUP) as client:
         await client.publish([Outgoing("image.blocked", b"{}", "id", "img-42")])
     await replica.stop(1)
     (parked,) = read(broker, "image.dead-letter")
@@ -180,7 +183,8 @@ async def test_a_cluster_that_is_away() -> None:
 
 
 async def test_a_header_whose_name_is_not_utf8_stops_nothing(world: World) -> None:
-    servers = world.harness.url.removeprefix("kafka://")
+    servers = world.harness.site_url.removeprefix("kafka://")
+    world.harness.publish(REPORTED, [])  # declares it
     publish_with_header(servers, REPORTED, b"odd", b"name\xff")
     world.harness.publish(REPORTED, [b"after"])
     replica = await world.replica()

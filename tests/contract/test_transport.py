@@ -263,9 +263,6 @@ async def test_following_from_the_start(world: World) -> None:
     assert json.loads(body)["data"]["image_id"] == "before"
 
 
-@pytest.mark.parametrize(
-    "broker", ["redis", "nats", "rabbitmq"], indirect=True
-)  # Kafka's mock deletes nothing
 async def test_what_an_operator_deletes_is_made_anew(world: World) -> None:
     replica = await world.replica()
     for round_, what in enumerate(world.harness.features.loses):

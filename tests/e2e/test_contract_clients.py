@@ -43,24 +43,18 @@ def killed(broker: Harness) -> Iterator[None]:
 
 
 @pytest.fixture
-def url(broker: Harness, redis_server: EmbeddedRedis) -> str:
-    """The broker's address; most clients of Redis know no Unix sockets."""
-    return redis_server.tcp_url if broker.name == "redis" else broker.url
-
-
-@pytest.fixture
-def languages(broker: Harness, url: str, tmp_path: Path) -> Iterator[list[Language]]:
+def languages(broker: Harness, tmp_path: Path) -> Iterator[list[Language]]:
     broker.publish("image.reported", [])  # declares what a producer needs
     names = ("python", "javascript", *(["shell"] if broker.name == "redis" else []))
     with ExitStack() as stack:
-        languages = [Language(name, broker.name, url, tmp_path) for name in names]
+        languages = [Language(name, broker.name, broker.site_url, tmp_path) for name in names]
         for language in languages:
             stack.callback(language.close)
         yield languages
 
 
 def test_workers_and_producers_outlive_the_server_and_each_other(
-    broker: Harness, url: str, redis_server: EmbeddedRedis, languages: list[Language], tmp_path: Path
+    broker: Harness, redis_server: EmbeddedRedis, languages: list[Language], tmp_path: Path
 ) -> None:
     def wait(acts: set[str], description: str) -> None:
         for language in languages:
@@ -74,8 +68,8 @@ def test_workers_and_producers_outlive_the_server_and_each_other(
         return all(language.acts for language in languages)
 
     env = {
-        "MODERATION_BROKER_URL": url,
-        "MODERATION_STORE_URL": url if broker.name == "redis" else f"{redis_server.tcp_url}/1",
+        "MODERATION_BROKER_URL": broker.url,
+        "MODERATION_STORE_URL": broker.url if broker.name == "redis" else f"{redis_server.tcp_url}/1",
         "MODERATION_BLOCK_THRESHOLD": "3",
     }
     first, last = languages[0], languages[-1]

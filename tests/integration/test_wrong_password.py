@@ -1,6 +1,7 @@
 """A wrong password or address is said as what it is, in /readyz and in the log, and never shown."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def nats_server(place: Path, port: int, password: str) -> Iterator[None]:
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_of_kafka(broker: Harness, redis_url: str, tmp_path: Path) -> None:
     """Librdkafka's mock refuses every user."""
-    url = broker.url.replace("://", f"://u:{SECRET}@")
+    url = re.sub("://(.*@)?", f"://u:{SECRET}@", broker.url)
     env = {"MODERATION_BROKER_URL": url, "MODERATION_STORE_URL": redis_url}
     with ServiceProcess(tmp_path, env, wait="http") as service:
         wait_for_words(service, "broker", "authentication failed: ")

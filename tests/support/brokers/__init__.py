@@ -14,14 +14,20 @@ BROKERS: tuple[Name, ...] = tuple(name for name in get_args(Name) if find_spec(f
 
 OLD_NATS = "nats-2.9"
 """NATS on the older server that Debian has, beside the newest."""
+KAFKA_MOCK = "kafka-mock"
+"""Kafka's mock, which machines without the real one use for "kafka"."""
 
 
 def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:
-    """Start one of BROKERS, or OLD_NATS, with its files in the folder `place`; close it in the end."""
+    """Start one of BROKERS, OLD_NATS or KAFKA_MOCK, with its files in `place`; close it in the end."""
     if name == OLD_NATS:
         from tests.support.brokers.nats import OldNatsHarness
 
         return OldNatsHarness(place)
+    if name in ("kafka", KAFKA_MOCK):
+        from tests.support.brokers.kafka import make_harness
+
+        return make_harness(place, mock=name == KAFKA_MOCK)
     if name == "redis":
         from tests.support.brokers.redis import RedisHarness
 

@@ -56,6 +56,10 @@ class Harness(Protocol):
         """The same for the commands: of another user, where the server has users."""
 
     @property
+    def site_url(self) -> str:
+        """The same for the site's own programs, which know no user."""
+
+    @property
     def port(self) -> int:
         """Where the server listens on 127.0.0.1."""
 

@@ -72,6 +72,10 @@ class NatsHarness:
     def url_at(self, port: int) -> str:
         return f"nats://127.0.0.1:{port}"
 
+    @property
+    def site_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()

@@ -107,6 +107,10 @@ class RabbitmqHarness:
     def url_at(self, port: int) -> str:
         return f"amqp://guest:guest@127.0.0.1:{port}/"
 
+    @property
+    def site_url(self) -> str:
+        return self.url
+
     def fresh(self) -> None:
         if self._process is None:
             self.restart()

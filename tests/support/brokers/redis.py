@@ -55,6 +55,11 @@ class RedisHarness:
     def url_at(self, port: int) -> str:
         return url_of("service", f"redis://127.0.0.1:{port}")
 
+    @property
+    def site_url(self) -> str:
+        """Most clients of Redis know no Unix sockets."""
+        return self._server.tcp_url
+
     def fresh(self) -> None:
         if not self._server.running:
             self.restart()

@@ -52,9 +52,15 @@ async def pages(consumer: Consumer, page: int = PAGE) -> AsyncIterator[list[Mess
     while True:
         messages = await asyncio.to_thread(consumer.consume, page, POLL)
         for message in messages:
-            if message.error() is not None and not is_end(message):
-                raise KafkaException(message.error())
-        yield messages
+            error = message.error()
+            if error is not None and not is_end(message) and not _is_of_the_group(error):
+                raise KafkaException(error)
+        yield [message for message in messages if message.error() is None or is_end(message)]
+
+
+def _is_of_the_group(error: KafkaError) -> bool:
+    """Whether it is only about the group that is never joined: who reads partitions needs no right to one."""
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def is_end(message: Message) -> bool:

@@ -1,7 +1,8 @@
 """The topics: made where they are missing, and how far each partition reaches. All calls block."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from time import monotonic, sleep
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
@@ -18,6 +19,21 @@ Place = tuple[str, int]
 """A topic and one of its partitions."""
 SMALLEST_SEGMENT, LARGEST_SEGMENT = 1024 * 1024, 1024**3
 """Bytes of a segment of the topic of dead letters; the greatest is Kafka's default."""
+
+MOVING = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
+"""What brokers answer while a topic is new, or the leader of a partition changes."""
+ASK_AGAIN = 0.05
+"""Seconds."""
+
+T = TypeVar("T")
 
 
 class Kept(NamedTuple):
@@ -88,13 +104,26 @@ def places(admin: AdminClient, names: Iterable[str]) -> list[Place]:
     Raises:
         KafkaException: the cluster does not answer, or has no such topic.
     """
-    found: list[Place] = []
-    for name in names:
-        topic = admin.list_topics(name, timeout=TIMEOUT).topics[name]
-        if topic.error is not None:
-            raise KafkaException(topic.error)
-        found += [(name, partition) for partition in sorted(topic.partitions)]
-    return found
+    return [place for name in names for place in _settled(lambda: _partitions(admin, name))]  # noqa: B023 - called here
+
+
+def _partitions(admin: AdminClient, name: str) -> list[Place]:
+    topic = admin.list_topics(name, timeout=TIMEOUT).topics[name]
+    if topic.error is not None:
+        raise KafkaException(topic.error)
+    return [(name, partition) for partition in sorted(topic.partitions)]
+
+
+def _settled(call: Callable[[], T]) -> T:
+    """Call again while the answer is one of `MOVING`, for as long as a call may take."""
+    deadline = monotonic() + TIMEOUT
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or monotonic() >= deadline:
+                raise
+            sleep(ASK_AGAIN)
 
 
 def first_offsets(admin: AdminClient, wanted: Iterable[Place]) -> dict[Place, int]:
@@ -116,8 +145,12 @@ def _offsets(admin: AdminClient, wanted: Iterable[Place], spec: OffsetSpec) -> d
     asked = {TopicPartition(*place): spec for place in wanted}
     if not asked:
         return {}
-    answers = admin.list_offsets(asked, request_timeout=TIMEOUT)
-    found = {(one.topic, one.partition): answer.result(TIMEOUT + 1).offset for one, answer in answers.items()}
+
+    def ask() -> dict[Place, int]:
+        answers = admin.list_offsets(asked, request_timeout=TIMEOUT).items()
+        return {(one.topic, one.partition): answer.result(TIMEOUT + 1).offset for one, answer in answers}
+
+    found = _settled(ask)
     if min(found.values()) < 0:
         # Where a leader doesn't answer, the client gives an offset that is not valid instead of an error.
         raise TimeoutError("the leader of a partition does not answer")

@@ -1,4 +1,4 @@
-"""A Kafka cluster of one broker in a process of its own: `python -m tests.support.brokers.kafka_mock`.
+"""A Kafka cluster of one broker in a process of its own: `python -m tests.support.brokers.kafka.mock`.
 
 Prints the bootstrap address, and ends with its standard input, so with its parent. It is librdkafka's mock:
 the real protocol on a real port, everything in memory, about 40,000 records a partition;
