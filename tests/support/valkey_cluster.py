@@ -1,4 +1,4 @@
-"""A Valkey or Redis Cluster for tests: primaries that share the slots, each with as many replicas as wanted."""
+"""A Valkey or Redis Cluster for tests: primaries that share the slots, each with some replicas."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
