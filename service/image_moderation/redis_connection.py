@@ -204,12 +204,18 @@ def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
         master: Redis = sentinel.master_for(url.name, connection_class=connection, **arguments)
         return master
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
-    return RedisCluster(startup_nodes=nodes, **arguments)
+    cluster = RedisCluster(startup_nodes=nodes, **arguments)
+    # It takes no class of connections, and makes each node of these arguments.
+    kind = _of_one_pool(PackedSSLConnection if url.scheme.tls else PackedConnection)
+    cluster.connection_kwargs["connection_class"] = kind
+    for node in cluster.nodes_manager.startup_nodes.values():
+        node.connection_class = kind
+    return cluster
 
 
-def connect_one(url: str) -> Redis:
-    """The same for a URL of one server."""
-    client = connect(url)
+def connect_one(url: str, *, most_connections: int = LEAST_CONNECTIONS) -> Redis:
+    """The same for a URL of one server, which Sentinels may name."""
+    client = connect(url, most_connections=most_connections)
     if not isinstance(client, Redis):
         raise TypeError("takes the URL of one server")
     return client

@@ -14,6 +14,7 @@ from image_moderation.urls import mask_address
 
 DEFAULT, ENVIRONMENT = "default", "environment"
 UNSET = {
+    "store_fsync": "a report is acked before the store's disk has it",
     "review_threshold": "no number of reporters asks for a review",
     "review_grace": "no block waits for a moderator",
     "urgent_reasons": "no reason is urgent",
