@@ -208,18 +208,17 @@ def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
         return master
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
     cluster = RedisCluster(startup_nodes=nodes, ssl=url.scheme.tls, **arguments)
-    # It takes no class of connections. Nodes that it finds later are made of these arguments.
-    base, own = (ConnectionOverTls, {"context": url.tls.context()}) if url.tls else (PlainConnection, {})
-    node_class = type(base.__name__, (base,), own)
-    cluster.connection_kwargs["connection_class"] = node_class
-    for node in cluster.startup_nodes:
-        node.connection_class = node_class
+    # It takes no class of connections, and makes each node of these arguments.
+    kind = _of_one_pool(PackedSSLConnection if url.tls else PackedConnection, url)
+    cluster.connection_kwargs["connection_class"] = kind
+    for node in cluster.nodes_manager.startup_nodes.values():
+        node.connection_class = kind
     return cluster
 
 
-def connect_one(url: str) -> Redis:
-    """The same for a URL of one server."""
-    client = connect(url)
+def connect_one(url: str, *, most_connections: int = LEAST_CONNECTIONS) -> Redis:
+    """The same for a URL of one server, which Sentinels may name."""
+    client = connect(url, most_connections=most_connections)
     if not isinstance(client, Redis):
         raise TypeError("takes the URL of one server")
     return client

@@ -161,9 +161,9 @@ _ROWS = (
         True,
         option.REDIS + option.REDIS_TLS,
     ),
-    Scheme("redis+sentinel", 26379, _PRIMARY, _ANY, None, True, _SEVERAL, False, _SENTINEL),
+    Scheme("redis+sentinel", 26379, _PRIMARY, _ANY, _REDIS, True, _SEVERAL, False, _SENTINEL),
     Scheme(
-        "rediss+sentinel", 26379, _PRIMARY, _ANY, None, True, _SEVERAL, True, _SENTINEL + option.REDIS_TLS
+        "rediss+sentinel", 26379, _PRIMARY, _ANY, _REDIS, True, _SEVERAL, True, _SENTINEL + option.REDIS_TLS
     ),
     Scheme("kafka", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, False, option.KAFKA),
     Scheme("kafka+tls", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, True, option.KAFKA + option.TLS),
