@@ -54,7 +54,7 @@ KEYS_WITHOUT_TTL = {
 
 
 def missing(server: str) -> NoReturn:
-    """Skip the running test because a server of HOW_TO_GET is missing; in CI fail it, but for NOT_EVERYWHERE."""
+    """Skip the running test because a server is missing; in CI fail it, unless it is of NOT_EVERYWHERE."""
     reason = f"{_MISSING}{server} ({HOW_TO_GET[server]})"
     if os.environ.get("CI") and server not in NOT_EVERYWHERE:
         pytest.fail(reason, pytrace=False)
