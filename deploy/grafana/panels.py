@@ -1,5 +1,7 @@
 """Builders of the panels and queries of the dashboard."""
 
+from collections.abc import Sequence
+
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
@@ -18,7 +20,12 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 SELECTED = 'job="$job", instance=~"$instance"'
 """The label matchers of the dashboard's variables."""
 
+LIVE = 'mode="live"'
+"""The label matcher of decisions that are published."""
+
 Panel = stat.Panel | timeseries.Panel | heatmap.Panel
+Row = tuple[str, Sequence[Panel]]
+"""The title of a row, and its panels."""
 Steps = tuple[tuple[float, str], ...]
 """Ascending pairs (value, colour): the colour applies from the value up; below the first, `below` does."""
 

@@ -1,98 +1,19 @@
-"""The rows of the dashboard and their panels. Each description says which values are good and bad."""
+"""The rows of graphs and the order of all rows. Each description says which values are good and bad."""
 
 from collections.abc import Sequence
 
 from grafana_foundation_sdk.models import units
 
-from deploy.grafana.panels import SELECTED, Panel, graph, number, quantiles, rate, series, spread
+from deploy.grafana.glance import glance
+from deploy.grafana.panels import LIVE, SELECTED, Row, graph, quantiles, rate, series, spread
 
-Row = tuple[str, Sequence[Panel]]
-"""The title of a row, and its panels."""
-
-LIVE = 'mode="live"'
 BLOCKS = ('decision="block"', 'trigger="threshold"', LIVE)
 REVERSALS = ('decision="unblock"', 'trigger="moderator"', LIVE)
-IN_TIME = 'le="5.0"'
-"""The histogram bucket of the objective: 5 s."""
 
 
 def rows() -> Sequence[Row]:
     """All rows, in order."""
-    return [_glance(), _intake(), _decisions(), _store(), _moderators(), _process()]
-
-
-def _glance() -> Row:
-    in_time = f"sum(increase({series('decision_latency_seconds_bucket', IN_TIME)}[$__range]))"
-    all_of_them = f"sum(increase({series('decision_latency_seconds_count')}[$__range]))"
-    return "At a glance", [
-        number(
-            "Ready replicas",
-            "Replicas that answer 200 on /readyz. Good: as many as you run. 0 means that reports are not "
-            "counted, or that decisions are not published.",
-            f"sum({series('ready')})",
-            units.NoUnit,
-            steps=((1, "green"),),
-            below="red",
-        ),
-        number(
-            "Decisions per minute",
-            "Blocks, unblocks and review requests that were published. Good: as on other days at this time. "
-            "A sudden rise may be a brigade; 0 may mean that the site no longer sends reports.",
-            f"sum({rate('decisions_total', LIVE)}) * 60",
-            units.CountsPerMinute,
-        ),
-        number(
-            "Lag",
-            "Messages not yet delivered to any replica. Good: near 0, or falling. Bad: growing. On Kafka "
-            "this is the largest lag of one replica.",
-            f"max({series('intake_lag')})",
-            units.Short,
-            steps=((1_000, "orange"), (100_000, "red")),
-        ),
-        number(
-            "Oldest pending",
-            "Age of the oldest message that was delivered to a replica and is not acked. Good: seconds. Bad: "
-            "minutes, unless the replicas work through an old backlog.",
-            f"max({series('intake_oldest_pending_age_seconds')})",
-            units.Seconds,
-            steps=((60, "orange"), (300, "red")),
-        ),
-        number(
-            "Outbox age",
-            "Age of the oldest decision that the broker has not confirmed. Good: 0. From 15 s on, replicas "
-            "are not ready, unless the decision is unroutable.",
-            f"max({series('outbox_oldest_age_seconds')})",
-            units.Seconds,
-            steps=((15, "orange"), (60, "red")),
-        ),
-        number(
-            "Published within 5 s",
-            "Share of the decisions in the selected time range that were published within 5 s after the "
-            "report that caused them arrived. Good: at least 99.9 %, which is the objective.",
-            f"{in_time} / {all_of_them} >= 0",
-            units.PercentUnit,
-            steps=((0.999, "green"),),
-            below="red",
-            decimals=2,
-        ),
-        number(
-            "Breaker open",
-            "Whether the last hour had as many automatic blocks as MODERATION_MAX_BLOCKS_PER_HOUR allows. "
-            "Good: no. Yes: further images that reach the threshold stay visible until a moderator decides "
-            "or until the limit allows blocks again.",
-            f"max({series('breaker_open')})",
-            units.BoolYesNo,
-            steps=((1, "red"),),
-        ),
-        number(
-            "Dead-letter flood",
-            "Whether more than half of the last 1,000 messages of a replica were dead letters. Good: no. "
-            "Yes: a producer is broken, or an unrelated program publishes to the service's channels.",
-            f"max({series('dead_letter_flood')})",
-            units.BoolYesNo,
-            steps=((1, "red"),),
-        ),
-    ]
+    return [glance(), _intake(), _decisions(), _store(), _moderators(), _process()]
 
 
 def _intake() -> Row:
@@ -138,6 +59,20 @@ def _intake() -> Row:
             units.CountsPerMinute,
             stacked=True,
             span=8,
+        ),
+        graph(
+            "Deleted unread",
+            "Messages per minute that somebody deleted or trimmed before the replicas had read them; at "
+            "least so many. Good: none. Any: reports are lost.",
+            {"messages": f"max({rate('deleted_unread_total')}) * 60"},
+            units.CountsPerMinute,
+        ),
+        graph(
+            "Channel ahead of the clock",
+            "By how much the newest position of a channel lies in the future of the broker's clock. Good: 0. "
+            "Hours: a producer chose the position itself, and the broker may take no further messages.",
+            {"ahead": f"max({series('channel_ahead_seconds')})"},
+            units.Seconds,
         ),
     ]
 
@@ -208,6 +143,7 @@ def _store() -> Row:
             "store is busy, far away, or waits for its disk.",
             quantiles("store_call_seconds"),
             units.Seconds,
+            span=8,
         ),
         graph(
             "Store calls",
@@ -215,6 +151,16 @@ def _store() -> Row:
             "others work reads no messages.",
             {"{{instance}}": f"sum by (instance) ({rate('store_call_seconds_count')})"},
             units.OpsPerSecond,
+            span=8,
+        ),
+        graph(
+            "Clock offset",
+            "Difference between a replica's clock and the store's, either way. Good: below a second. Beyond "
+            "300 s (dashed) a replica stops: set the machine's time.",
+            {"{{instance}}": f"abs({series('clock_offset_seconds')})"},
+            units.Seconds,
+            steps=((300, "red"),),
+            span=8,
         ),
     ]
 

@@ -6,7 +6,7 @@ command whose reply was lost may have been applied: whoever called decides what 
 failover behind one address every connection is made anew, because those that are open stay with the
 old primary.
 
-Imports `urls` and `redis_sentinel` alone of the project.
+Imports `urls`, `redis_handshake` and `redis_sentinel` alone of the project.
 """
 
 import asyncio
@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
@@ -27,6 +26,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from image_moderation.redis_handshake import ConnectionOverTls, FirstExchange, PlainConnection
 from image_moderation.redis_sentinel import SentinelClient
 from image_moderation.urls import STORE_SCHEMES, Url, parse
 from image_moderation.urls.options import LEAST_CONNECTIONS
@@ -69,7 +69,7 @@ class _Failovers:
     count = 0
 
 
-class _PackedInC(AbstractConnection):
+class _PackedInC(FirstExchange):
     """Packs in C, and connects anew before the next command once a connection of its pool has met a server
     that is not the primary: the address may lead to another one by now.
 
@@ -141,11 +141,11 @@ class _PackedInC(AbstractConnection):
             raise
 
 
-class PackedConnection(_PackedInC, Connection):
+class PackedConnection(_PackedInC, PlainConnection):
     """Over TCP."""
 
 
-class PackedSSLConnection(_PackedInC, SSLConnection):
+class PackedSSLConnection(_PackedInC, ConnectionOverTls):
     """Over TLS."""
 
 
@@ -169,11 +169,12 @@ _CLASSES = {"redis": PackedConnection, "rediss": PackedSSLConnection, "unix": Pa
 
 def connection_class(url: Url) -> type[PackedConnection | PackedSSLConnection | PackedUnixConnection]:
     """Return the connection class for the URL of one server, for one pool alone."""
-    return _of_one_pool(_CLASSES[url.scheme.name])
+    return _of_one_pool(_CLASSES[url.scheme.name], url)
 
 
-def _of_one_pool(base: type[C]) -> type[C]:
-    return type(base.__name__, (base,), {"failovers": _Failovers()})
+def _of_one_pool(base: type[C], url: Url) -> type[C]:
+    own = {"failovers": _Failovers()} | ({} if url.tls is None else {"context": url.tls.context()})
+    return type(base.__name__, (base,), own)
 
 
 def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
@@ -195,16 +196,25 @@ def connect(text: str, *, most_connections: int = LEAST_CONNECTIONS) -> Client:
         # Not ConnectionPool.from_url, which prefers its own class to the one it is given.
         arguments = to_one_server(url) | runtime | limit
         return Redis.from_pool(ConnectionPool(connection_class=connection_class(url), **arguments))
-    arguments = to_servers(url) | runtime | limit | {"ssl": url.scheme.tls}
+    arguments = to_servers(url) | runtime | limit
     if url.name:
         sentinel = Sentinel([])  # type: ignore[no-untyped-call]
-        asking = to_sentinels(url) | runtime | {"ssl": url.scheme.tls}
-        sentinel.sentinels = [SentinelClient(host=host, port=port, **asking) for host, port in url.hosts]
-        connection = _of_one_pool(PackedSentinelSSLConnection if url.scheme.tls else PackedSentinelConnection)
+        one = _of_one_pool(PackedSSLConnection if url.tls else PackedConnection, url)
+        asking = to_sentinels(url) | runtime | {"connection_class": one}
+        pools = [ConnectionPool(host=host, port=port, **asking) for host, port in url.hosts]
+        sentinel.sentinels = [SentinelClient.from_pool(pool) for pool in pools]
+        connection = _of_one_pool(PackedSentinelSSLConnection if url.tls else PackedSentinelConnection, url)
         master: Redis = sentinel.master_for(url.name, connection_class=connection, **arguments)
         return master
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
-    return RedisCluster(startup_nodes=nodes, **arguments)
+    cluster = RedisCluster(startup_nodes=nodes, ssl=url.scheme.tls, **arguments)
+    # It takes no class of connections. Nodes that it finds later are made of these arguments.
+    base, own = (ConnectionOverTls, {"context": url.tls.context()}) if url.tls else (PlainConnection, {})
+    node_class = type(base.__name__, (base,), own)
+    cluster.connection_kwargs["connection_class"] = node_class
+    for node in cluster.startup_nodes:
+        node.connection_class = node_class
+    return cluster
 
 
 def connect_one(url: str) -> Redis:

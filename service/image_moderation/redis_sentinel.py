@@ -10,6 +10,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _CONNECTING = re.compile(r"^Error \S+ connecting to \S+\. ")
 """How redis-py begins such an error; the host stands in front of it anyway."""
+_TLS = re.compile(r"^.*\[SSL: \w+\] (certificate verify failed: )?")
+"""How OpenSSL begins one."""
 
 
 class SentinelFailure(RedisConnectionError):
@@ -18,7 +20,7 @@ class SentinelFailure(RedisConnectionError):
     def __repr__(self) -> str:
         """The reason, which redis-py leaves out; short, for `/readyz` to have room for those of three."""
         login = "login refused: " if isinstance(self.__cause__, AuthenticationError) else ""
-        return login + _CONNECTING.sub("", str(self))[:70]
+        return login + _TLS.sub("TLS failed: ", _CONNECTING.sub("", str(self)))[:90]
 
 
 class SentinelClient(Redis):

@@ -5,22 +5,58 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple
 
 from tests.benchmarks.model import Expected, Letter
 
 
-def differences(expected: Expected, blocks: Sequence[bytes], letters: Sequence[bytes]) -> list[str]:
-    """Compare published events (raw bytes) with the expected outcome; return one line per difference."""
+class Fault(StrEnum):
+    """What kind of a difference it is."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    WRONG = "wrong"
+
+
+class Difference(NamedTuple):
+    """One way in which the outcome differs, and what it befell."""
+
+    fault: Fault
+    what: str
+    names: Sequence[str]
+    """Of images and event ids; of dead letters the reasons, each with its number."""
+    number: int
+    """Of images, events or dead letters."""
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - 5} more" if len(self.names) > 5 else ""
+        return f"{self.what}: {', '.join(self.names[:5])}{more}"
+
+
+def compare(expected: Expected, blocks: Sequence[bytes], letters: Sequence[bytes]) -> list[Difference]:
+    """Compare published events (raw bytes) with the expected outcome."""
     events = [json.loads(block) for block in blocks]
     times_blocked = Counter(event["data"]["image_id"] for event in events)
+    parked = Counter(letter_of(letter) for letter in letters)
     found = [
-        *_list("not blocked, though enough people reported it", expected.must - times_blocked.keys()),
-        *_list("blocked, though not enough people reported it", times_blocked.keys() - expected.may),
-        *_list(
+        difference(
+            Fault.LOST,
+            "not blocked, though enough people reported it",
+            expected.must - times_blocked.keys(),
+        ),
+        difference(
+            Fault.WRONG,
+            "blocked, though not enough people reported it",
+            times_blocked.keys() - expected.may,
+        ),
+        difference(
+            Fault.DOUBLED,
             "blocked more than once",
             [f"{image} ({times} times)" for image, times in times_blocked.items() if times > 1],
         ),
-        *_list(
+        difference(
+            Fault.WRONG,
             f"blocked by another count than {expected.threshold}",
             [
                 f"{event['data']['image_id']} ({event['data']['distinct_reporters']})"
@@ -28,15 +64,26 @@ def differences(expected: Expected, blocks: Sequence[bytes], letters: Sequence[b
                 if event["data"]["distinct_reporters"] != expected.threshold
             ],
         ),
-        *_list(
+        difference(
+            Fault.DOUBLED,
             "event ids used twice",
             [name for name, times in Counter(event["id"] for event in events).items() if times > 1],
         ),
+        _of_letters(Fault.LOST, "malformed, but no dead letter", expected.letters - parked),
+        _of_letters(Fault.DOUBLED, "a dead letter that should not be there", parked - expected.letters),
     ]
-    parked = Counter(_letter(letter) for letter in letters)
-    found += _list("malformed, but no dead letter", _reasons(expected.letters - parked))
-    found += _list("a dead letter that should not be there", _reasons(parked - expected.letters))
-    return found
+    return [one for one in found if one.names]
+
+
+def difference(fault: Fault, what: str, names: Iterable[str]) -> Difference:
+    """Return one of images or events; it is none if there are no names."""
+    ordered = sorted(names)
+    return Difference(fault, what, ordered, len(ordered))
+
+
+def differences(expected: Expected, blocks: Sequence[bytes], letters: Sequence[bytes]) -> list[str]:
+    """The same as one line per difference."""
+    return [str(one) for one in compare(expected, blocks, letters)]
 
 
 def image_of(block: bytes) -> tuple[str, int, str]:
@@ -46,23 +93,15 @@ def image_of(block: bytes) -> tuple[str, int, str]:
     return data["image_id"], data["distinct_reporters"], ", ".join(f"{name} {n}" for name, n in reasons)
 
 
-def _letter(event: bytes) -> Letter:
-    """The digest is computed from the stored body, not taken from the event's `sha256`."""
+def letter_of(event: bytes) -> Letter:
+    """Return what is compared. The digest is computed from the stored body, not taken from the event's."""
     data = json.loads(event)["data"]
     return Letter(data["reason"], hashlib.sha256(base64.b64decode(data["body"])).hexdigest())
 
 
-def _reasons(letters: Counter[Letter]) -> list[str]:
+def _of_letters(fault: Fault, what: str, letters: Counter[Letter]) -> Difference:
     reasons: Counter[str] = Counter()
     for letter, times in letters.items():
         reasons[letter.reason] += times
-    return [f"{reason} ({times})" for reason, times in reasons.items()]
-
-
-def _list(what: str, names: Iterable[str]) -> list[str]:
-    """Return one line, or none if there are no names."""
-    ordered = sorted(names)
-    if not ordered:
-        return []
-    more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
-    return [f"{what}: {', '.join(ordered[:5])}{more}"]
+    names = sorted(f"{reason} ({times})" for reason, times in reasons.items())
+    return Difference(fault, what, names, letters.total())

@@ -38,6 +38,14 @@ class Kind(StrEnum):
     MALFORMED = "malformed"
 
 
+class Letter(NamedTuple):
+    """The compared fields of a dead letter."""
+
+    reason: str
+    sha256: str
+    """Of the original body, hexadecimal."""
+
+
 class Message(NamedTuple):
     """One message as it is published."""
 
@@ -46,13 +54,10 @@ class Message(NamedTuple):
     reason: str = ""
     """The expected reason of its dead letter; empty if it must not become one."""
 
-
-class Letter(NamedTuple):
-    """The compared fields of a dead letter."""
-
-    reason: str
-    sha256: str
-    """Of the original body, hexadecimal."""
+    @property
+    def letter(self) -> Letter | None:
+        """The expected dead letter, None if it must not become one."""
+        return Letter(self.reason, hashlib.sha256(self.body).hexdigest()) if self.reason else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Expected:
     letters: Counter[Letter]
     kinds: Counter[Kind]
     threshold: int
+    open: dict[str, int]
+    """By image that can't be blocked: how many count in the end."""
 
     @property
     def exact(self) -> bool:
@@ -130,8 +137,8 @@ def count(messages: Iterable[Message], threshold: int = THRESHOLD) -> Expected:
     kinds: Counter[Kind] = Counter()
     for index, message in enumerate(messages):
         kinds[message.kind] += 1
-        if message.reason:
-            letters[Letter(message.reason, hashlib.sha256(message.body).hexdigest())] += 1
+        if letter := message.letter:
+            letters[letter] += 1
             continue
         event = json.loads(message.body)
         name = event["data"]["image_id"]
@@ -149,6 +156,7 @@ def count(messages: Iterable[Message], threshold: int = THRESHOLD) -> Expected:
         letters=letters,
         kinds=kinds,
         threshold=threshold,
+        open={name: image.score for name, image in images.items() if image.most < threshold},
     )
 
 

@@ -1,27 +1,35 @@
-"""The service with failpoints: it kills itself with SIGKILL at a named step between read and ack.
+"""The service with faults that only a test asks for, by variables of its environment:
 
-This entry point of the tests wraps the ports; the package itself has no failpoints. Run it as
-`python -m tests.support.failing_service serve`, with FAILPOINT=<step>[:<hit>] and, to keep tests short,
-REDELIVER_AFTER=<milliseconds>.
+- FAILPOINT=<step>[:<hit>] lets it kill itself with SIGKILL at that step, the first time or at that hit;
+- REDELIVER_AFTER=<milliseconds> keeps tests short;
+- CLOCK_OFFSET=<milliseconds>[@<seconds>] sets its clock wrong, at once or so long after its start;
+- HANDLER_DELAY=<seconds> makes it take so long for each batch.
+
+This entry point of the tests wraps the parts that `app.build` joins; the package has no failpoints. Run
+it as `python -m tests.support.failing_service serve`.
 """
 
+import asyncio
 import os
 import signal
-from collections.abc import Sequence
-from functools import partial
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, wraps
+from typing import Any
 
 import image_moderation.app
-import image_moderation.brokers.redis
 import image_moderation.wiring
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.reader import Handler
-from image_moderation.brokers.redis.transport import RedisTransport
 from image_moderation.cli import main
-from image_moderation.domain.decision import Applied, Delivery, OutboxEntry, Publication
-from image_moderation.domain.message import DeadLetter, RawMessage
-from image_moderation.domain.report import Event
-from image_moderation.store.redis_outbox import RedisOutbox
-from image_moderation.store.redis_store import RedisStore
+from image_moderation.domain.message import RawMessage
+
+_CALLS = {
+    "_transport": ("park", "ack", "publish"),
+    "make_store": ("apply",),
+    "make_outbox": ("deliver", "settle", "claim_unpublished"),
+}
+"""By what `app` makes a part with: the part's calls, each of which has a failpoint before and after it."""
 
 STEPS = (
     "read",
@@ -37,9 +45,13 @@ STEPS = (
     "after_publish",
     "before_settle",
     "after_settle",
+    "after_claim_unpublished",
 )
+"""In the order of a batch. The last is a sweep's, which has found something."""
+
 _step, _, _hit = os.environ.get("FAILPOINT", "").partition(":")
 _left = int(_hit or 1)
+_delay = float(os.environ.get("HANDLER_DELAY", "0"))
 
 
 def _reach(step: str) -> None:
@@ -50,63 +62,59 @@ def _reach(step: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class FailingStore(RedisStore):
-    """The store, with a failpoint before and after each call."""
+def _with_failpoints(name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(call)
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        _reach(f"before_{name}")
+        result = await call(*arguments, **named)
+        if result or name != "claim_unpublished":
+            _reach(f"after_{name}")
+        return result
 
-    async def apply(self, events: Sequence[Event], *, retried: bool = False) -> Applied:
-        _reach("before_apply")
-        applied = await super().apply(events, retried=retried)
-        _reach("after_apply")
-        return applied
-
-
-class FailingOutbox(RedisOutbox):
-    """The outbox, with a step before and after each call."""
-
-    async def deliver(self, publications: Sequence[Publication]) -> Sequence[Delivery]:
-        _reach("before_deliver")
-        delivered = await super().deliver(publications)
-        _reach("after_deliver")
-        return delivered
-
-    async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:
-        _reach("before_settle")
-        settled = await super().settle(entries)
-        _reach("after_settle")
-        return settled
+    return wrapped
 
 
-class FailingTransport(RedisTransport):
-    """The transport, with a failpoint before and after each call."""
+def _failing(make: Callable[..., Any], calls: Sequence[str]) -> Callable[..., Any]:
+    @wraps(make)
+    def made(*arguments: Any, **named: Any) -> Any:
+        part = make(*arguments, **named)
+        for name in calls:
+            setattr(part, name, _with_failpoints(name, getattr(part, name)))
+        if hasattr(part, "start"):
+            part.start = _started_with(part.start)
+        return part
 
-    async def start(self, handler: Handler) -> None:
+    return made
+
+
+def _started_with(start: Callable[[Handler], Awaitable[None]]) -> Callable[[Handler], Awaitable[None]]:
+    async def started(handler: Handler) -> None:
         async def handle(messages: Sequence[RawMessage]) -> None:
             _reach("read")
+            if _delay:
+                await asyncio.sleep(_delay)
             await handler(messages)
 
-        await super().start(handle)
+        await start(handle)
 
-    async def park(self, dead_letters: Sequence[DeadLetter]) -> None:
-        _reach("before_park")
-        await super().park(dead_letters)
-        _reach("after_park")
+    return started
 
-    async def ack(self, messages: Sequence[RawMessage]) -> None:
-        _reach("before_ack")
-        await super().ack(messages)
-        _reach("after_ack")
 
-    async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
-        _reach("before_publish")
-        published = await super().publish(publications)
-        _reach("after_publish")
-        return published
+def _wrap_service() -> None:
+    app, wiring = image_moderation.app, image_moderation.wiring
+    for make, calls in _CALLS.items():
+        setattr(app, make, _failing(getattr(app, make), calls))
+    redeliver_after = int(os.environ.get("REDELIVER_AFTER", "10000"))
+    setattr(app, "Options", partial(Options, redeliver_after=redeliver_after))  # noqa: B010 - not exported
+    offset, _, after = os.environ.get("CLOCK_OFFSET", "").partition("@")
+    if offset:
+        right, jumps_at = wiring.clock, time.monotonic() + float(after or 0)
+        for module in (app, wiring):
+            setattr(  # noqa: B010
+                module, "clock", lambda: right() + (int(offset) if time.monotonic() >= jumps_at else 0)
+            )
 
 
 if __name__ == "__main__":
-    setattr(image_moderation.wiring, "RedisStore", FailingStore)  # noqa: B010 - not exported, on purpose
-    setattr(image_moderation.wiring, "RedisOutbox", FailingOutbox)  # noqa: B010
-    setattr(image_moderation.brokers.redis, "RedisTransport", FailingTransport)  # noqa: B010
-    redeliver_after = int(os.environ.get("REDELIVER_AFTER", "10000"))
-    setattr(image_moderation.app, "Options", partial(Options, redeliver_after=redeliver_after))  # noqa: B010
+    _wrap_service()
     main()

@@ -7,8 +7,10 @@ It forwards bytes and knows no protocol, except that Redis' `-NOSCRIPT` means th
 import asyncio
 import enum
 import os
+import re
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +20,10 @@ _HOST = "127.0.0.1"
 _CHUNK = 1 << 16
 # A reply may come in pieces; it is complete after this many seconds without data.
 _QUIET = 0.02
+# The first words of a command as Redis' clients send it.
+_COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n(?:\$\d+\r\n([^\r]+)\r\n)?")
+
+Target = str | os.PathLike[str] | tuple[str, int]
 
 
 class Mode(enum.Enum):
@@ -45,19 +51,29 @@ class FaultProxy:
     An async context manager. Port 0 takes a free port; the port stays the same in every mode.
     """
 
-    def __init__(self, target: str | os.PathLike[str] | tuple[str, int], *, port: int = 0) -> None:
+    def __init__(
+        self, target: Target, *, port: int = 0, rewrite: Callable[[bytes, int], bytes] | None = None
+    ) -> None:
+        """`rewrite` is given each piece of a reply and this proxy's port, for a server that tells its own."""
         self.host = _HOST
         self.port = port
         self.accepted = 0
         """Connections accepted so far."""
         self.dropped_replies = 0
         """Replies that `drop_reply_once` has dropped so far."""
+        self.cuts = 0
+        """Connections that `cut_once` has reset so far."""
+        self.commands: set[tuple[bytes, bytes]] = set()
+        """Redis: the first two words of each command sent so far."""
         self._target = target
+        self._rewrite = rewrite
         self._mode = Mode.PASS
         self._delay = 0.0
         self._match: bytes | None = None
-        self._open = asyncio.Event()
-        self._open.set()
+        self._cut: tuple[str, int] | None = None
+        self._open = {"requests": asyncio.Event(), "replies": asyncio.Event()}
+        for way in self._open.values():
+            way.set()
         self._server: asyncio.Server | None = None
         self._held: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,9 +96,18 @@ class FaultProxy:
         """Forward each chunk of a client with this delay."""
         await self._enter(Mode.PASS, delay=seconds)
 
-    async def blackhole(self) -> None:
-        """Accept connections and bytes, but forward nothing in either direction."""
+    async def blackhole(self, *ways: str) -> None:
+        """Accept connections and bytes, but forward no `requests`, no `replies`, or by default neither."""
         await self._enter(Mode.BLACKHOLE)
+        for way in ways or self._open:
+            self._open[way].clear()
+
+    async def cut_once(self, way: str, after: int) -> None:
+        """Forward everything, but after so many more bytes of `requests` or `replies` on any connections drop
+        the rest of that piece, and reset its connection: it ends in the middle of a message.
+        """
+        await self._enter(Mode.PASS)
+        self._cut = way, after
 
     async def reset(self) -> None:
         """Close every connection with RST, and each new one as soon as it is accepted."""
@@ -109,7 +134,7 @@ class FaultProxy:
         await self._enter(Mode.PASS)
         self._match = match
 
-    def switch(self, target: str | os.PathLike[str] | tuple[str, int]) -> None:
+    def switch(self, target: Target) -> None:
         """Forward new connections to `target`; those that are open stay with the server that they have."""
         self._target = target
 
@@ -126,11 +151,9 @@ class FaultProxy:
         await self._reset_all()
 
     async def _enter(self, mode: Mode, *, delay: float = 0.0) -> None:
-        self._mode, self._delay, self._match = mode, delay, None
-        if mode is Mode.BLACKHOLE:
-            self._open.clear()
-        else:
-            self._open.set()
+        self._mode, self._delay, self._match, self._cut = mode, delay, None, None
+        for way in self._open.values():
+            way.set()
         if mode is not Mode.REFUSE:
             await self._listen()
 
@@ -204,7 +227,10 @@ class FaultProxy:
         while chunk := await reader.read(_CHUNK):
             if self._delay:
                 await asyncio.sleep(self._delay)
-            await self._open.wait()
+            await self._open["requests"].wait()
+            self.commands.update(_COMMAND.findall(chunk))
+            if self._is_cut("requests", chunk, link):
+                return
             if self._match is not None and self._match in link.tail + chunk:
                 link.trap, self._match = self._match, None
             link.tail = (link.tail + chunk)[-_CHUNK:] if self._match else b""
@@ -213,7 +239,11 @@ class FaultProxy:
 
     async def _replies(self, reader: asyncio.StreamReader, link: _Link) -> None:
         while chunk := await reader.read(_CHUNK):
-            await self._open.wait()
+            await self._open["replies"].wait()
+            if self._rewrite is not None:
+                chunk = self._rewrite(chunk, self.port)
+            if self._is_cut("replies", chunk, link):
+                return
             if link.trap is not None and chunk.startswith(b"-NOSCRIPT"):
                 link.trap, self._match = None, link.trap
             elif link.trap is not None:
@@ -225,6 +255,20 @@ class FaultProxy:
                 return
             link.client.write(chunk)
             await link.client.drain()
+
+    def _is_cut(self, way: str, chunk: bytes, link: _Link) -> bool:
+        """Forward the last bytes before the cut, and reset; or count what goes on."""
+        if self._cut is None or self._cut[0] != way:
+            return False
+        left = self._cut[1] - len(chunk)
+        if left > 0:
+            self._cut = way, left
+            return False
+        (link.server if way == "requests" else link.client).write(chunk[: self._cut[1]])
+        self._cut = None
+        self.cuts += 1
+        _reset(link.client)
+        return True
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

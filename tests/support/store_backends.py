@@ -25,6 +25,7 @@ from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import LATE_DELIVERY, Lifetimes, RedisStore
 from tests.support.case_values import case_key, case_value
 from tests.support.histories import BASE, report
+from tests.support.servers import OLDEST
 
 KEY = b"a key for tests"
 LEASE = 5_000
@@ -48,8 +49,8 @@ ODD_IDS = [
 ]
 """Image ids that must go like any other."""
 
-IN_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis", "cluster"], indirect=True)
-IN_ONE_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis"], indirect=True)
+IN_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis", OLDEST, "cluster"], indirect=True)
+IN_ONE_REDIS = pytest.mark.parametrize("backend", ["valkey", "redis", OLDEST], indirect=True)
 IN_A_CLUSTER = pytest.mark.parametrize("backend", ["cluster"], indirect=True)
 
 

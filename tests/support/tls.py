@@ -34,6 +34,40 @@ def make_certificate(folder: Path) -> Certificate:
     return made
 
 
+class Authority:
+    """Signs certificates of one folder, for servers and for those who connect to them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._openssl = shutil.which("openssl") or missing("openssl")
+        self._own = Certificate(folder / "ca.pem", folder / "ca.key")
+        out = ("-keyout", self._own.key, "-out", self._own.file)
+        self._run("req", "-x509", *_NEW, "-days", "2", *out, "-subj", "/CN=the tests' authority")
+
+    @property
+    def file(self) -> Path:
+        """Its own certificate, which says whom to trust."""
+        return self._own.file
+
+    def sign(self, name: str, *hosts: str, expired: bool = False) -> Certificate:
+        """Return a certificate for these hosts (`DNS:…` or `IP:…`), by default for localhost by its name."""
+        made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
+        names = ",".join(hosts or ("DNS:localhost",))
+        extensions.write_text(f"subjectAltName={names}\nbasicConstraints=critical,CA:FALSE\n")
+        self._run("req", "-new", *_NEW, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
+        by = ("-CA", self._own.file, "-CAkey", self._own.key, "-days", "-1" if expired else "2")
+        self._run("x509", "-req", "-in", request, *by, "-extfile", extensions, "-out", made.file)
+        return made
+
+    def _run(self, *arguments: object) -> None:
+        subprocess.run([self._openssl, *map(str, arguments)], check=True, capture_output=True)
+
+
+_NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
 class Listener:
     """Accepts every connection, and keeps what it is sent, decrypted where it speaks TLS.
 

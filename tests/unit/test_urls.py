@@ -6,7 +6,7 @@ import pytest
 
 from image_moderation.settings import Settings, SettingsError
 from image_moderation.urls import SCHEMES, Tls, UrlError, parse
-from image_moderation.urls.redis_arguments import to_one_server, to_sentinels, to_servers
+from image_moderation.urls.redis_arguments import to_sentinels, to_servers
 from tests.support.service_process import ROOT
 
 SECRET = "hunter2"
@@ -28,20 +28,10 @@ def test_every_part_is_read() -> None:
     assert to_servers(sentinel) == {"db": 2}
 
 
-def test_tls_goes_to_servers_and_to_sentinels() -> None:
+def test_the_certificates_of_a_url() -> None:
     ending = "ssl_ca_certs=/ca&ssl_certfile=/cert&ssl_keyfile=/key&ssl_check_hostname=false"
     url = parse(f"rediss+sentinel://:p@h/main?{ending}")
     assert url.tls == Tls("/ca", "/cert", "/key", verify=True, check_hostname=False)
-    expected = {
-        "ssl_ca_certs": "/ca",
-        "ssl_certfile": "/cert",
-        "ssl_keyfile": "/key",
-        "ssl_cert_reqs": "required",
-        "ssl_check_hostname": False,
-    }
-    assert to_sentinels(url) == expected
-    assert to_servers(url) == {"password": "p"} | expected
-    assert to_one_server(parse("rediss://h"))["ssl_cert_reqs"] == "required"
     assert parse("amqps://h?cafile=/ca").tls == Tls("/ca")
 
 

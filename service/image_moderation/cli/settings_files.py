@@ -10,6 +10,7 @@ from dotenv.parser import parse_stream
 from image_moderation.backtest.run import Setting
 from image_moderation.cli.output import WrongCall, note, plain
 from image_moderation.settings import Settings, SettingsError, milliseconds
+from image_moderation.settings.certificates import CERTIFICATES
 from image_moderation.settings.environment import PREFIX, variable
 from image_moderation.settings.model import SECRETS
 from image_moderation.store.redis_store import LATE_DELIVERY, kept_decided
@@ -54,8 +55,11 @@ def _choose(text: str) -> Chosen:
 
 
 def _of(name: str, environ: Mapping[str, str]) -> Chosen:
-    """Check settings as the service does. A replay connects to nothing, so URLs and keys are left out."""
+    """Check settings as the service does. A replay connects to nothing, so URLs, keys and certificates are
+    left out.
+    """
     left_out = {variable(secret) + end for secret in SECRETS for end in ("", "_FILE")}
+    left_out |= {variable(name) for name in CERTIFICATES}
     used = {key: value for key, value in environ.items() if key not in left_out}
     settings = Settings.load(used, embedded_url=NOWHERE)
     rule = policy(settings)

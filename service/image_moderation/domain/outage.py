@@ -22,12 +22,26 @@ _SIGNS = {
     r"|\bProbableAuthenticationError\b|_AUTHENTICATION(_FAILED)?\b|\blogin refused\b",
     Cause.PERMISSION: r"\bNoPermissionError\b|(?i:permissions violation)|\bChannelAccessRefused\b"
     r"|_AUTHORIZATION_FAILED\b",
-    Cause.TLS: r"\bSSL\w*Error\b|\bSSL_HANDSHAKE\b|\bno TLS\b|\bTLS was not\b",
+    Cause.TLS: r"\bSSL\w*Error\b|\[SSL: |\b_SSL\b|\bSSL_HANDSHAKE\b|\bSSL routines\b|\bTLS failed\b"
+    r"|\bTLS handshake\b|\bno TLS\b|\bTLS was not\b",
     Cause.ADDRESS: r"\bgaierror\b|\bName or service not known\b|\bFailed to resolve\b",
     Cause.REFUSED: r"\bConnectionRefusedError\b|\bConnection refused\b",
     Cause.TIMEOUT: r"\bTimeoutError\b|_TIMED_OUT\b",
 }
-_CONNECTING = "Timeout connecting to server"  # redis-py's, whose TLS handshake a plain server doesn't answer
+_WANTS_ANOTHER = "the server wants a certificate of an authority that it knows"
+_HINTS = {
+    # redis-py's, whose TLS handshake a plain server doesn't answer
+    r"^Timeout connecting to server$": "it may also be that one side speaks TLS and the other does not",
+    # librdkafka's, of a server that hung up
+    r"Broker transport failure$": "it may be that one side speaks TLS and the other does not",
+    # TLS's own alerts, which the server sends
+    r"alert (bad certificate|certificate|handshake failure|unknown ca)": _WANTS_ANOTHER,
+    r"self.signed certificate|unable to get (local )?issuer": "no authority that is trusted has signed it",
+    # aiormq's, while it connects
+    r"^Server connection reset": "the server hung up; it may be that it wants TLS, or a certificate",
+    r"wrong version number|record layer failure": "the server speaks no TLS on this port",
+}
+"""What stands behind an error that says little."""
 
 
 def explain(error: BaseException, kind: str = "") -> str:
@@ -36,8 +50,9 @@ def explain(error: BaseException, kind: str = "") -> str:
     `kind` names the error, by default its class.
     """
     text = " ".join(str(error).split())
-    if text == _CONNECTING:
-        text += "; it may also be that one side speaks TLS and the other does not"
+    hint = next((hint for sign, hint in _HINTS.items() if re.search(sign, text)), None)
+    if hint is not None:
+        text += f"; {hint}"
     signs = "\n".join([kind, *(_signs(one) for one in _chain(error))])
     cause = next((str(cause) for cause, sign in _SIGNS.items() if re.search(sign, signs)), "")
     known = cause or kind or type(error).__name__

@@ -7,13 +7,20 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from image_moderation.settings.environment import find, variable
+from image_moderation.settings.certificates import CERTIFICATES, ENDS
+from image_moderation.settings.environment import Found, find, variable
 from image_moderation.settings.model import SECRETS, Settings
 from image_moderation.settings.values import format_duration
-from image_moderation.urls import mask_address
+from image_moderation.urls import mask_address, parse
 
 DEFAULT, ENVIRONMENT = "default", "environment"
 UNSET = {
+    "broker_ca": "the system's authorities",
+    "broker_cert": "none is shown",
+    "broker_key": "none is needed",
+    "store_ca": "the system's authorities",
+    "store_cert": "none is shown",
+    "store_key": "none is needed",
     "review_threshold": "no number of reporters asks for a review",
     "review_grace": "no block waits for a moderator",
     "urgent_reasons": "no reason is urgent",
@@ -49,12 +56,34 @@ def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> d
         elif name in found.values:
             shown[variable(name)] = Effective(value, ENVIRONMENT)
         elif name == "store_url":
-            shown[variable(name)] = Effective(mask_address(settings.store_address), variable("broker_url"))
+            shown[variable(name)] = Effective(
+                _shown(name, settings.store_url or settings.broker_url), variable("broker_url")
+            )
+        elif name in CERTIFICATES and (path := _file(settings, name)) is not None:
+            shown[variable(name)] = Effective(path, _origin(settings, found, name))
         elif name == "consumer_name":
             shown[variable(name)] = Effective(value, DEFAULT, "another at each start")
         else:
             shown[variable(name)] = Effective(value, DEFAULT, UNSET.get(name, "") if value is None else "")
     return shown
+
+
+def _file(settings: Settings, name: str) -> str | None:
+    """Return a file that another variable gives."""
+    side, _, end = name.partition("_")
+    tls = parse(settings.broker_address if side == "broker" else settings.store_address).tls
+    path: str | None = getattr(tls, ENDS[end], None)
+    return path
+
+
+def _origin(settings: Settings, found: Found, name: str) -> str:
+    """Return the variable that gives it."""
+    side, _, end = name.partition("_")
+    if side == "store" and settings.store_url is None:
+        if f"broker_{end}" in found.values:
+            return variable(f"broker_{end}")
+        side = "broker"
+    return found.files.get(f"{side}_url", variable(f"{side}_url"))
 
 
 def _shown(name: str, value: object) -> str | int | None:

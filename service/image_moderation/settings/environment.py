@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_moderation.domain.errors import Misconfigured
+from image_moderation.urls import shown
 
 PREFIX = "MODERATION_"
 MOST_BYTES = 16_384
@@ -80,24 +81,24 @@ def _unless_off(environ: Mapping[str, str], name: str) -> str | None:
 def _read(found: Found, name: str, path: str) -> None:
     """Read a secret from a file, without the newline that editors put at its end."""
     # The value may be the secret itself, put here by mistake; a log must not show it.
-    shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
+    got = shown(path)
     takes = "takes the path of a file that holds the value"
     try:
         value = _content(Path(path)).decode()
     except _NotASecret as error:
-        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which {error}; {takes}"
+        found.errors[name] = f"{variable(name)}_FILE: got {got}, which {error}; {takes}"
     except UnicodeDecodeError:
-        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is not UTF-8 text; {takes}"
+        found.errors[name] = f"{variable(name)}_FILE: got {got}, which is not UTF-8 text; {takes}"
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
-        found.errors[name] = f"{variable(name)}_FILE: got {shown}, which can't be read ({why}); {takes}"
+        found.errors[name] = f"{variable(name)}_FILE: got {got}, which can't be read ({why}); {takes}"
     else:
         value = value.removesuffix("\n").removesuffix("\r")
         if value:
             found.values[name] = value
             found.files[name] = variable(name) + _FILE
         else:
-            found.errors[name] = f"{variable(name)}_FILE: got {shown}, which is empty; {takes}"
+            found.errors[name] = f"{variable(name)}_FILE: got {got}, which is empty; {takes}"
 
 
 class _NotASecret(Exception):

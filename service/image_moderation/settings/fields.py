@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from image_moderation.events.fields import REASON_PATTERN
+from image_moderation.settings.certificates import MEANINGS
 from image_moderation.settings.values import parse_duration
-from image_moderation.urls import check_files, parse
+from image_moderation.urls import parse
 
 KEY_BYTES = (16, 64)
 """Least and most bytes: a shorter key can be guessed, a longer one BLAKE2b refuses."""
@@ -37,7 +38,7 @@ def matching(default: Any, pattern: str, takes: str) -> Any:
 
 def address(schemes: Collection[str]) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
-        check_files(parse(url.get_secret_value(), schemes))
+        parse(url.get_secret_value(), schemes)
         return url
 
     return AfterValidator(check)
@@ -45,6 +46,10 @@ def address(schemes: Collection[str]) -> AfterValidator:
 
 def urls(schemes: Collection[str]) -> str:
     return " or ".join((", ".join(f"{name}://" for name in list(schemes)[:-1]), f"{list(schemes)[-1]}://"))
+
+
+def file(end: str) -> Any:
+    return Field(None, description=f"the path of a PEM file: {MEANINGS[end]}")
 
 
 def check_key(key: SecretStr) -> SecretStr:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from image_moderation.settings.certificates import faults, files_of
 from image_moderation.settings.environment import Found, SettingsError, find, variable
 from image_moderation.settings.fields import (
     KEY_BYTES,
@@ -16,6 +17,7 @@ from image_moderation.settings.fields import (
     address,
     check_key,
     duration,
+    file,
     lower,
     make_consumer_name,
     matching,
@@ -25,7 +27,7 @@ from image_moderation.settings.fields import (
     whole,
 )
 from image_moderation.settings.values import format_duration
-from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, scheme_of
+from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, add_files, scheme_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -49,6 +51,12 @@ class Settings(BaseSettings):
         None,
         description=f"the store's URL: {urls(STORE_SCHEMES)}; if unset, the broker's URL where that is Redis",
     )
+    broker_ca: str | None = file("ca")
+    broker_cert: str | None = file("cert")
+    broker_key: str | None = file("key")
+    store_ca: str | None = file("ca")
+    store_cert: str | None = file("cert")
+    store_key: str | None = file("key")
     block_threshold: int = whole(5, 1, 1_000)
     report_window: Duration = duration("30d", "1s", "3650d")
     # The store keeps a decided case never shorter than an open one; README says how long that is.
@@ -124,6 +132,8 @@ class Settings(BaseSettings):
                     "which starts its own broker; takes one of the two"
                 )
             found.values["broker_url"] = embedded_url
+        for name, line in faults(found):
+            found.errors.setdefault(name, line)
         settings: Self | None = None
         try:
             settings = cls(**found.values)  # type: ignore[arg-type]  # pydantic makes each text what it should be
@@ -142,7 +152,7 @@ class Settings(BaseSettings):
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         """Yield each field that contradicts another, with its line."""
-        broker = scheme_of(self.broker_address)
+        broker = scheme_of(self.broker_url.get_secret_value())
         if self.store_url is None and not broker.store:
             line = f"got nothing, but the broker ({broker.name}://) can't be the store"
             takes = type(self).model_fields["store_url"].description
@@ -159,18 +169,23 @@ class Settings(BaseSettings):
 
     @property
     def broker_address(self) -> str:
-        """The broker's URL, with its password."""
-        return self.broker_url.get_secret_value()
+        """The broker's URL, with its password, and with the files that variables name as its options."""
+        return add_files(self.broker_url.get_secret_value(), files_of("broker", vars(self)))
 
     @property
     def store_address(self) -> str:
-        """The store's URL, with its password: the broker's where none is set."""
-        return (self.store_url or self.broker_url).get_secret_value()
+        """The same of the store: the broker's where none is set."""
+        if self.store_url is None:
+            return self.broker_address
+        return add_files(self.store_url.get_secret_value(), files_of("store", vars(self)))
 
     @property
     def store_is_broker(self) -> bool:
-        """True if one Redis is both, so that publishing and settling can be one step."""
-        return self.store_address == self.broker_address
+        """True if one Redis is both, so that publishing and settling can be one step.
+
+        Files decide how to connect, not where to.
+        """
+        return self.store_url is None or self.store_url == self.broker_url
 
     @property
     def reporter_key_bytes(self) -> bytes | None:

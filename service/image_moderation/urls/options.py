@@ -78,7 +78,7 @@ SENTINEL = (
 )
 _SWITCH = {"true": True, "false": False}
 REDIS_TLS = (
-    _file("ssl_ca_certs", "authorities to trust beside the system's", "authorities"),
+    _file("ssl_ca_certs", "authorities to trust instead of the system's", "authorities"),
     _file("ssl_certfile", _CERTIFICATE, "certificate"),
     _file("ssl_keyfile", _KEY, "key", needs="ssl_certfile"),
     _one_of(

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from image_moderation.urls.options import Option
 from image_moderation.urls.schemes import SCHEMES, Hosts, Login, Scheme
-from image_moderation.urls.tls import Tls, Unusable
+from image_moderation.urls.tls import Tls
 
 _URL = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\])(?::([0-9]{1,5}))?")
@@ -99,23 +99,6 @@ def parse(text: str, schemes: Collection[str] = SCHEMES) -> Url:
     )
 
 
-def check_files(url: Url) -> None:
-    """Check that the files that `url` names can be used.
-
-    Raises:
-        UrlError: one can't.
-    """
-    if url.tls is None:
-        return
-    try:
-        url.tls.context()
-    except Unusable as error:
-        option = next(one for one in url.scheme.options if one.tls == error.field)
-        path = getattr(url.tls, error.field)
-        shown = ascii(path) if path.startswith(("/", "./", "../")) else "a path that is not shown"
-        raise UrlError(f"its option {option.name} names {shown}, which {error}", _takes(option)) from None
-
-
 def mask_address(text: str) -> str:
     """Return a checked URL with its secrets masked: scheme, user, hosts and path stay.
 
@@ -175,24 +158,17 @@ def _options(scheme: Scheme, query: str) -> dict[str, Any]:
         except UrlError:
             raise
         except ValueError:
-            raise UrlError(f"its option {name} is not valid", _takes(known[name])) from None
+            raise UrlError(f"its option {name} is not valid", takes(known[name])) from None
     return values
 
 
-def _takes(option: Option) -> str:
+def takes(option: Option) -> str:
     return f"{option.name} with {option.takes}: {option.meaning.replace('`', '')}"
 
 
 def _instead(scheme: Scheme, name: str) -> str:
     """Return what to write in place of an option that `scheme` doesn't have."""
-    twin = next(
-        (
-            one
-            for one in SCHEMES.values()
-            if one.tls and (one.path, one.broker) == (scheme.path, scheme.broker)
-        ),
-        None,
-    )
+    twin = scheme.over_tls
     if twin is not None and not scheme.tls and (name.startswith(("ssl", "tls")) or name.endswith("file")):
         return f"TLS by its scheme: {twin.name}://"
     if name == "db":

@@ -1,4 +1,6 @@
-"""What redis-py's clients take, from a URL of Redis. Knows its names, and doesn't import it."""
+"""What redis-py's clients take, from a URL of Redis, but for its certificates. Knows its names, and doesn't
+import it.
+"""
 
 from typing import Any
 
@@ -14,7 +16,7 @@ def to_servers(url: Url) -> dict[str, Any]:
         "db": url.database or None,
         "protocol": protocol,
     }
-    return _known(given) | _tls(url)
+    return _known(given)
 
 
 def to_one_server(url: Url) -> dict[str, Any]:
@@ -32,22 +34,8 @@ def to_sentinels(url: Url) -> dict[str, Any]:
     """
     options = url.options
     given = {"username": options.get("sentinel_username"), "password": options.get("sentinel_password")}
-    return _known(given) | _tls(url)
+    return _known(given)
 
 
 def _known(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _tls(url: Url) -> dict[str, Any]:
-    if url.tls is None:
-        return {}
-    return _known(
-        {
-            "ssl_ca_certs": url.tls.authorities,
-            "ssl_certfile": url.tls.certificate,
-            "ssl_keyfile": url.tls.key,
-            "ssl_cert_reqs": "required" if url.tls.verify else "none",
-            "ssl_check_hostname": url.tls.check_hostname,
-        }
-    )

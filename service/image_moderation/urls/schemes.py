@@ -1,8 +1,8 @@
 """Every broker, and every scheme that a server's URL may have, one row each.
 
 A row says all that a URL of its scheme may hold; `parse` reads by it and refuses the rest, so that no part of
-a URL is ever ignored. docs/brokers.md has the same table for operators. Imports `options` and the standard
-library.
+a URL is ever ignored. docs/brokers.md has the same table for operators. Imports `options`, `tls` and the
+standard library.
 """
 
 import re
@@ -11,6 +11,7 @@ from enum import Enum
 
 from image_moderation.urls import options as option
 from image_moderation.urls.options import Option
+from image_moderation.urls.tls import FILES
 
 
 class Hosts(Enum):
@@ -124,6 +125,17 @@ class Scheme:
     tls: bool = False
     """Whether every connection is over TLS, or else there is none."""
     options: tuple[Option, ...] = ()
+
+    @property
+    def over_tls(self) -> "Scheme | None":
+        """The scheme of the same servers over TLS, if there is one."""
+        alike = (row for row in _ROWS if (row.path, row.broker) == (self.path, self.broker))
+        return next((row for row in alike if row.tls), None)
+
+    @property
+    def files(self) -> dict[str, Option]:
+        """The option that is each file of `urls.Tls`, by the field; empty without TLS."""
+        return {one.tls: one for one in self.options if one.tls in FILES}
 
 
 _ANY, _BOTH, _TOKEN = Login

@@ -1,4 +1,4 @@
-"""Every store in turn: the one in memory, and the one in Redis on Valkey, Redis and a Valkey Cluster."""
+"""Every store in turn: the one in memory, and the one in Redis on Valkey, Redis 7.0 and 6.2, and a Cluster."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from image_moderation.redis_connection import Client, connect
 from tests.support.redis_users import password, url_of
-from tests.support.servers import RedisServers, clean
+from tests.support.servers import OLDEST, RedisServers, clean
 from tests.support.store_backends import Backend, Outbox, Store
 from tests.support.valkey_cluster import ValkeyCluster
 
@@ -19,7 +19,7 @@ def valkey_cluster(
         yield cluster
 
 
-@pytest.fixture(params=["memory", "valkey", "redis", "cluster"])
+@pytest.fixture(params=["memory", "valkey", "redis", OLDEST, "cluster"])
 async def backend(
     request: pytest.FixtureRequest, redis_servers: RedisServers, no_key_without_ttl: Callable[[str], None]
 ) -> AsyncIterator[Backend]:

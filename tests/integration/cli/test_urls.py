@@ -74,9 +74,9 @@ def test_files_are_looked_at_before_the_start(call: Call, tmp_path: Path) -> Non
         f"ssl_ca_certs={pipe}": "which is not a file",
         f"ssl_ca_certs={text}": "which holds no certificate",
         "ssl_ca_certs=hunter2": "ssl_ca_certs names a path that is not shown, which can't be read",
-        f"ssl_certfile={file}": "gives no pair of certificate and key",
-        f"ssl_certfile={file}&ssl_keyfile={stranger.key}": "gives no pair of certificate and key",
-        f"ssl_certfile={file}&ssl_keyfile={locked}": "gives a key with a passphrase",
+        f"ssl_certfile={file}": "which holds no key in PEM format",
+        f"ssl_certfile={file}&ssl_keyfile={stranger.key}": "which holds the key of another certificate",
+        f"ssl_certfile={file}&ssl_keyfile={locked}": "which holds a key with a passphrase",
         f"ssl_certfile={file}&ssl_keyfile={tmp_path}/none": "option ssl_keyfile names",
     }.items():
         assert why in refused(f"rediss://h?{options}")

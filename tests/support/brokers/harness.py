@@ -59,6 +59,13 @@ class Harness(Protocol):
     def site_url(self) -> str:
         """The same for the site's own programs, which know no user."""
 
+    @property
+    def port(self) -> int:
+        """Where the server listens on 127.0.0.1."""
+
+    def url_at(self, port: int) -> str:
+        """For MODERATION_BROKER_URL by way of another port, such as a proxy's."""
+
     def fresh(self) -> None:
         """Start the server if it isn't running, and remove every stream, queue, topic and group."""
 
@@ -67,6 +74,12 @@ class Harness(Protocol):
 
     def restart(self) -> None:
         """Start the killed server again, on the same address and data; return once it answers."""
+
+    def suspend(self) -> None:
+        """SIGSTOP the server: it hangs with open connections until `resume`."""
+
+    def resume(self) -> None:
+        """Let it go on."""
 
     def close(self) -> None:
         """End the server for good."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,13 @@ class NatsHarness:
         return self.url
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    def url_at(self, port: int) -> str:
+        return f"nats://127.0.0.1:{port}"
+
+    @property
     def site_url(self) -> str:
         return self.url
 
@@ -103,6 +111,16 @@ class NatsHarness:
                 return False
 
         wait_until(up, "nats-server is up")
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def close(self) -> None:
         self.kill()

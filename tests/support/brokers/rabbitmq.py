@@ -101,6 +101,13 @@ class RabbitmqHarness:
         return self.url
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    def url_at(self, port: int) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{port}/"
+
+    @property
     def site_url(self) -> str:
         return self.url
 
@@ -155,6 +162,16 @@ class RabbitmqHarness:
                 return False
 
         wait_until(up, "rabbitmq-server is up", 60)
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     def close(self) -> None:
         self.kill()

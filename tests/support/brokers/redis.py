@@ -1,9 +1,13 @@
 """Redis Streams, on the session's Valkey."""
 
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Features, Found
@@ -45,6 +49,13 @@ class RedisHarness:
         return url_of("operator", self._server.url)
 
     @property
+    def port(self) -> int:
+        return self._server.port
+
+    def url_at(self, port: int) -> str:
+        return url_of("service", f"redis://127.0.0.1:{port}")
+
+    @property
     def site_url(self) -> str:
         """Most clients of Redis know no Unix sockets."""
         return self._server.tcp_url
@@ -61,6 +72,16 @@ class RedisHarness:
     def restart(self) -> None:
         self._server.restart()
         create_users(self._server.url)
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._server.pid is not None
+        os.kill(self._server.pid, number)
 
     def close(self) -> None:
         """The server is the session's."""
@@ -109,4 +130,5 @@ class RedisHarness:
                 client.delete(REPORTED)
 
     def _client(self) -> Any:
-        return redis.Redis.from_url(self._server.url)
+        # Nothing is repeated unseen: who publishes must know what may be there twice.
+        return redis.Redis.from_url(self._server.url, retry=Retry(NoBackoff(), 0))

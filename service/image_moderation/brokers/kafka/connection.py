@@ -10,6 +10,7 @@ from faststream.confluent import KafkaBroker
 from faststream.confluent.prometheus import KafkaPrometheusMiddleware
 
 from image_moderation.brokers.calls import Errors, unavailable_on
+from image_moderation.brokers.kafka import handshake
 from image_moderation.brokers.port import Options
 from image_moderation.domain.outage import explain
 from image_moderation.urls import parse
@@ -94,6 +95,7 @@ class Admin(AdminClient):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """`settings` are those of `client_settings`. Nothing is asked yet."""
+        self._settings = settings
         self._reason: KafkaError | None = None
         super().__init__({**settings, "error_cb": self._keep})  # type: ignore[dict-item]  # takes callbacks too
 
@@ -111,7 +113,10 @@ class Admin(AdminClient):
             return super().list_topics(*args, **kwargs)
         except KafkaException as error:
             self.poll(0)
-            raise (KafkaException(self._reason) if self._reason else error) from None
+            known = self._reason or error.args[0]
+            if "certificate" in known.str() and (why := handshake.reason(self._settings)):
+                known = KafkaError(known.code(), why)
+            raise KafkaException(known) from None
 
 
 def _explain(error: BaseException) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsSecurity, NatsToken, NatsUserPassword
 from nats.aio.client import Client
-from nats.errors import Error, NoServersError
+from nats.errors import Error, NoServersError, UnexpectedEOF
 
 from image_moderation.brokers.calls import Errors, unavailable_on, within
 from image_moderation.domain.errors import BrokerUnavailable
-from image_moderation.domain.outage import explain
+from image_moderation.domain.outage import Cause, explain
 from image_moderation.urls import Url, parse
 
 FOREVER = -1
@@ -22,6 +22,10 @@ REASON_AGE = 10.0
 """Seconds for which the last reason given explains an error that has none."""
 PURGE_IS_SAFE = (2, 9, 15)
 """Older servers forget at a purge what is in hand, and never redeliver it (nats-server#3892)."""
+
+_HUNG_UP = (ConnectionResetError, BrokenPipeError, UnexpectedEOF)
+_AFTER_THE_HANDSHAKE = "the server hung up after the TLS handshake; it may be that it wants a certificate"
+"""It says so before it hangs up, but that may be lost with the connection."""
 
 errors: Errors = partial(unavailable_on, Error, OSError)
 """Raises what the server, or the way to it, answers instead of a result as BrokerUnavailable."""
@@ -83,7 +87,8 @@ class Connection:
     def __init__(self, url: str, *, middlewares: Sequence[Any] = (), reconnects: int = FOREVER) -> None:
         """`url` is a MODERATION_BROKER_URL. Nothing is connected before `connect`."""
         parts = parse(url)
-        broker, scheme = (NatsBroker, "nats") if parts.tls is None else (_TlsBroker, "tls")
+        self._tls = parts.tls is not None
+        broker, scheme = (_TlsBroker, "tls") if self._tls else (NatsBroker, "nats")
         self._hosts = ", ".join(parts.addresses)
         self._client: Client | None = None
         self._last_error: Exception | None = None
@@ -130,6 +135,9 @@ class Connection:
         """
         try:
             self._client = await within(self.broker.connect())
+        except _HUNG_UP as error:
+            why = f"{Cause.TLS}: {_AFTER_THE_HANDSHAKE}" if self._tls else self._explain(error)
+            raise BrokerUnavailable(f"{why} (at {self._hosts})") from error
         except (Error, OSError) as error:
             raise BrokerUnavailable(f"{self._explain(error)} (at {self._hosts})") from error
         return self._client

@@ -1,5 +1,6 @@
 """What tests do with Kafka, on the real server and on librdkafka's mock."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +49,13 @@ class KafkaHarness:
     site_url: str
     admin: AdminClient
     _producer: Producer
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def url_at(self, port: int) -> str:
+        return f"{self.url.rpartition(':')[0]}:{port}"
 
     def _connect(self) -> None:
         settings = client_settings(self.site_url)
@@ -176,6 +184,12 @@ class RealHarness(KafkaHarness):
     def restart(self) -> None:
         self.server.start()
 
+    def suspend(self) -> None:
+        self.server.nodes[0].freeze()
+
+    def resume(self) -> None:
+        self.server.nodes[0].thaw()
+
     def close(self) -> None:
         self.server.kill()
 
@@ -217,6 +231,16 @@ class MockHarness(KafkaHarness):
         self._connect()
         for name in CHANNELS:
             self._producer.list_topics(name, timeout=10)  # a topic comes to be when it is asked for
+
+    def suspend(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def close(self) -> None:
         self.kill()
