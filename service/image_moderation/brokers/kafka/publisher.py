@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from image_moderation.brokers.calls import TIMEOUT, chunks
 from image_moderation.brokers.kafka.messages import offset_of
+from image_moderation.brokers.kafka.topology import about
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
@@ -51,27 +52,41 @@ class KafkaPublisher:
             self._producer = Producer(self._settings)
         producer = self._producer
         positions = [""] * len(records)
-        failures: list[KafkaError] = []
+        failures: list[KafkaException] = []
 
         def confirmed(at: int, error: KafkaError | None, message: Message) -> None:
             if error is None:
                 positions[at] = f"{message.partition()}:{offset_of(message)}"
             else:
-                failures.append(error)
+                failures.append(about(records[at]["topic"], error))
 
         try:
             for at, record in enumerate(records):
                 producer.produce(**record, on_delivery=partial(confirmed, at))
         except KafkaException as error:
-            failures.append(error.args[0])
-        left = producer.flush(TIMEOUT + 1)
-        if any(failure.fatal() for failure in failures):
+            failures.append(error)
+        left = 0
+        try:
+            left = producer.flush(TIMEOUT + 1)
+        except (KafkaException, SystemError) as error:
+            failures.insert(0, _fatal(error))
+        if any(failure.args[0].fatal() for failure in failures):
             self._producer = None  # this one publishes nothing any more
         if failures:
-            raise KafkaException(failures[0])
+            raise failures[0]
         if left:
             raise TimeoutError
         return positions
+
+
+def _fatal(error: KafkaException | SystemError) -> KafkaException:
+    """Return the client's fatal error. It raises one amid its callbacks: the next callback may then
+    overlook it, and end in a SystemError that has it as its cause.
+    """
+    cause = error if isinstance(error, KafkaException) else error.__cause__
+    if isinstance(cause, KafkaException):
+        return cause
+    raise error
 
 
 def _record(message: Outgoing) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.kafka.connection import PREFETCHED_KILOBYTES, consumer_settings, errors
 from image_moderation.brokers.kafka.messages import Batch, PartitionOffsets, offset_of, place_of, size_of
-from image_moderation.brokers.kafka.topology import Place
+from image_moderation.brokers.kafka.topology import Place, about
 from image_moderation.brokers.port import INCOMING, Options
 from image_moderation.brokers.reader import MOST_IN_HAND, Reader, Subscriber
 
@@ -133,8 +133,9 @@ class KafkaReader(Reader):
         first = consumer.poll(POLL)
         if first is None:
             return
-        if first.error() is not None:
-            raise KafkaException(first.error())
+        error = first.error()
+        if error is not None:
+            raise about(first.topic() or "", error)
         yield first
         number, size = 1, size_of(first)
         while number < most and size < BATCH_BYTES:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from image_moderation.brokers.kafka.topology import Place
+from image_moderation.brokers.kafka.topology import Place, about
 
 PAGE = 500
 POLL = 0.2
@@ -54,7 +54,7 @@ async def pages(consumer: Consumer, page: int = PAGE) -> AsyncIterator[list[Mess
         for message in messages:
             error = message.error()
             if error is not None and not is_end(message) and not _is_of_the_group(error):
-                raise KafkaException(error)
+                raise about(message.topic() or "", error)
         yield [message for message in messages if message.error() is None or is_end(message)]
 
 

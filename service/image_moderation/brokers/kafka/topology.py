@@ -88,8 +88,13 @@ def _is_missing(admin: AdminClient, name: str) -> bool:
     # Asked one by one: a large cluster has thousands that are none of this service's business.
     error = admin.list_topics(name, timeout=TIMEOUT).topics[name].error
     if error is not None and error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-        raise KafkaException(error)
+        raise about(name, error)
     return error is not None
+
+
+def about(name: str, error: KafkaError) -> KafkaException:
+    """Return an error to raise that names its topic, which the cluster's answer does not."""
+    return KafkaException(KafkaError(error.code(), f"{error.str()}: {name}", error.fatal()))
 
 
 def _new(name: str, dead_letters: Kept) -> NewTopic:
@@ -110,7 +115,7 @@ def places(admin: AdminClient, names: Iterable[str]) -> list[Place]:
 def _partitions(admin: AdminClient, name: str) -> list[Place]:
     topic = admin.list_topics(name, timeout=TIMEOUT).topics[name]
     if topic.error is not None:
-        raise KafkaException(topic.error)
+        raise about(name, topic.error)
     return [(name, partition) for partition in sorted(topic.partitions)]
 
 

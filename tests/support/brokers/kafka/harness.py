@@ -20,6 +20,8 @@ from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.kafka.server import KafkaServer
 from tests.support.servers import missing
 from tests.support.service_process import ROOT
+from tests.support.tls import make_certificate
+from tests.support.waiting import wait_until
 
 GROUP = "image-moderation"
 ADMINISTRATION = 20.0
@@ -146,7 +148,7 @@ class RealHarness(KafkaHarness):
     """One node, on which the service may do no more than `deploy/kafka/acls.sh` says."""
 
     def __init__(self, place: Path) -> None:
-        self.server = KafkaServer(place)
+        self.server = KafkaServer(place, certificate=make_certificate(place))
         self.server.start()
         self.url, self.commands_url = self.server.url("service"), self.server.url("operator")
         self.site_url = self.server.site_url
@@ -167,10 +169,14 @@ class RealHarness(KafkaHarness):
         if groups:
             for done in self.admin.delete_consumer_groups(groups).values():
                 done.result(ADMINISTRATION)
-        topics = [name for name in self.admin.list_topics(timeout=10).topics if not name.startswith("__")]
+        topics = self._topics()
         if topics:
             for done in self.admin.delete_topics(topics).values():
                 done.result(ADMINISTRATION)
+            wait_until(lambda: not self._topics(), "the topics are gone", ADMINISTRATION)
+
+    def _topics(self) -> list[str]:
+        return [name for name in self.admin.list_topics(timeout=10).topics if not name.startswith("__")]
 
     def kill(self) -> None:
         self.server.kill()

@@ -27,7 +27,7 @@ CLUSTER_ID = "aW1hZ2UtbW9kZXJhdA"
 USERS = ("service", "producer", "moderator", "consumer", "operator", "nobody")
 """Of `deploy/kafka/acls.sh`, but for the last, who may do nothing."""
 PASSWORD = "a secret"
-START = 60.0
+START = 120.0
 """Seconds that three nodes may take on a busy machine."""
 
 
@@ -179,10 +179,12 @@ class KafkaServer:
     def site_url(self) -> str:
         return f"kafka://{self.servers}"
 
-    def url(self, user: str, *, tls: bool = False, sasl: str = "", **options: str) -> str:
+    def url(self, user: str, *, tls: bool = False, sasl: str = "") -> str:
         """Return the URL of one of USERS; `sasl` is the mechanism if not the default."""
         scheme, listener = ("kafka+tls", "tls") if tls else ("kafka", "sasl")
-        given = options | ({"sasl": sasl} if sasl else {})
+        given = {"sasl": sasl} if sasl else {}
+        if tls and self._certificate is not None:
+            given["cafile"] = str(self._certificate.file)
         query = "&".join(f"{name}={value}" for name, value in given.items())
         password = PASSWORD.replace(" ", "%20")
         return f"{scheme}://{user}:{password}@{self._addresses(listener)}{'?' if query else ''}{query}"
