@@ -27,7 +27,7 @@ from image_moderation.events.models import (
     REVIEW_CHANNEL,
     UNBLOCKED_CHANNEL,
 )
-from image_moderation.redis_connection import is_refused
+from image_moderation.redis_connection import DirectRedis, is_refused
 
 LANES = 8
 """Of the busy channel: so many that one always has a batch to parse while others wait."""
@@ -70,11 +70,13 @@ class RedisTransport(BaseTransport):
             parser=parse_batch,
             decoder=decode_batch,
         )
+        # Of FastStream's own log, which is off: a deep copy of the StreamSub for each batch.
+        subscriber.get_log_context = lambda _: {}
         return RedisReader(channel, subscriber, options, lanes=LANES if channel == REPORTED_CHANNEL else 1)
 
     async def connect(self) -> None:
-        redis: Any = await self.broker.connect()
-        self._redis = redis
+        own: Any = await self.broker.connect()
+        self._redis = redis = DirectRedis(connection_pool=own.connection_pool)
         take_raw_entries(redis)
         options = self.options
         self._groups = [Group(redis, channel, options.group, options.consumer) for channel in INCOMING]
