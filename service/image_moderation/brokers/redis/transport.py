@@ -72,6 +72,8 @@ class RedisTransport(BaseTransport):
             parser=parse_batch,
             decoder=decode_batch,
         )
+        # Of FastStream's own log, which is off: a deep copy of the StreamSub for each batch.
+        subscriber.get_log_context = lambda _: {}
         return RedisReader(channel, subscriber, options, lanes=LANES if channel == REPORTED_CHANNEL else 1)
 
     async def connect(self) -> None:
