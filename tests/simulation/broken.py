@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from image_moderation.domain.decision import Delivery, OutboxEntry, Publication
+from image_moderation.domain.decision import Applied, Delivery, OutboxEntry, Publication
 from image_moderation.domain.message import RawMessage
 from image_moderation.intake.intake import Intake
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.store.memory_store import MemoryOutbox
+from tests.simulation.judge import ApplyCall
 from tests.simulation.loop import Process
 from tests.simulation.simulation import Simulation
 
@@ -80,15 +81,15 @@ def loses_the_outbox(site: Simulation) -> None:
     outbox = site.store.memory.outbox = DiesWithItsTaker(clock=lambda: site.store.now)
     apply = site.store.apply
 
-    def applying(process: Process, *arguments: object) -> object:
+    def applying(process: Process, call: ApplyCall) -> Applied:
         outbox.forget()
-        result = apply(process, *arguments)  # type: ignore[arg-type]
+        result = apply(process, call)
         outbox.takers |= {
             entry.token: process for entry in result.entries if entry.token not in outbox.takers
         }
         return result
 
-    site.store.apply = applying  # type: ignore[method-assign, assignment]
+    site.store.apply = applying  # type: ignore[method-assign]
 
 
 BROKEN: dict[str, Callable[[Simulation], None]] = {

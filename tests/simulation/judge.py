@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Action, Applied, Decision, OutboxEntry
@@ -24,6 +24,17 @@ from tests.simulation.model import Model
 MOST_DELIVERIES = 10
 LEASE = 5_000
 LEFT_OUT = {"too_many_deliveries"}
+
+
+class ApplyCall(NamedTuple):
+    """One call of the store's script."""
+
+    now: int
+    """By the clock of its replica."""
+    policy: Policy
+    """As its replica is configured."""
+    events: Sequence[Event]
+    retried: bool
 
 
 class Violation(AssertionError):
@@ -120,7 +131,14 @@ class Judge:
 
     def sends(self, process: Process, messages: Sequence[Outgoing]) -> None:
         """A process publishes decisions that it was given, again only after one of its calls has failed."""
+        latest: dict[str, int] = {}
         for message in messages:
+            decision = self.decisions.get(message.event_id)
+            if decision is None:
+                self.violated(f"a decision about {message.key} is published that nothing has led to")
+            if decision.decided_at <= latest.get(message.key, 0):
+                self.violated(f"{process.name} publishes decisions about {message.key} in another order")
+            latest[message.key] = decision.decided_at
             key = process, message.event_id
             if process.failures <= self._sent.get(key, process.failures):
                 if not self._grants[key]:
@@ -133,12 +151,8 @@ class Judge:
     def published(self, process: Process, message: Outgoing) -> None:
         """A decision is on the broker."""
         event_id = message.event_id
-        decision = self.decisions.get(event_id)
+        decision = self.decisions[event_id]
         self._note(f"{process.name} publishes {message.channel} {message.key} {event_id}")
-        if decision is None:
-            self.violated(
-                f"a decision about {message.key} was published that no report or verdict has led to"
-            )
         if (
             message.body != self._bodies[event_id]
             or message.channel != DECISION_TYPES[decision.action].channel
@@ -192,11 +206,16 @@ class Judge:
             self.model.due[tick.image_id] = now + LEASE
 
     def applied(
-        self, process: Process, now: int, events: Sequence[Event], result: Applied, cases: dict[str, Case]
+        self,
+        process: Process,
+        call: ApplyCall,
+        result: Applied,
+        cases: dict[str, Case],
     ) -> None:
         """The store has applied events in one step; `cases` are those of their images after it."""
+        now, events = call.now, call.events
         self._note(f"{process.name} applies {', '.join(map(_short, events))} at {now}: {result.outcomes}")
-        taken = self.model.apply([self._meant(event) for event in events], now)
+        taken = self.model.apply([self._meant(event) for event in events], now, call.policy)
         if list(result.outcomes) != taken.outcomes:
             self.violated(f"{events} were {result.outcomes}; the policy says {taken.outcomes}")
         if taken.unfounded:

@@ -27,22 +27,25 @@ class Model:
     """The cases, by the pure policy, one event after another."""
 
     def __init__(self, policy: Policy) -> None:
+        """`policy` is the first; it may change."""
         self.cases: dict[str, Case] = {}
         self.due: dict[str, int] = {}
         """When a withheld block is to be looked at again, by image."""
-        self._policy = policy
+        self._first = policy
+        self._changed = False
         self._blocks: list[int] = []
         self._blocked: set[str] = set()
         """Images that were blocked once."""
         self._history: dict[str, list[Report]] = {}
         """All reports of each image, as they were applied."""
 
-    def apply(self, events: list[Event], now: int) -> Taken:
-        """Apply events in one step, at the time of the replica that sends them."""
+    def apply(self, events: list[Event], now: int, policy: Policy) -> Taken:
+        """Apply events in one step, at the time and by the policy of the replica that sends them."""
         taken = Taken()
-        left = self._blocks_left(now)
+        self._changed = self._changed or policy != self._first
+        left = self._blocks_left(now, policy)
         for event in events:
-            step = apply(self._policy, self.cases.get(event.image_id, Case()), event, now, left)
+            step = apply(policy, self.cases.get(event.image_id, Case()), event, now, left)
             taken.outcomes.append(step.outcome)
             self._remember(event, step)
             decision = step.decision
@@ -56,11 +59,11 @@ class Model:
                     left = None if left is None else left - 1
         return taken
 
-    def _blocks_left(self, now: int) -> int | None:
-        if not self._policy.max_blocks_per_hour:
+    def _blocks_left(self, now: int, policy: Policy) -> int | None:
+        if not policy.max_blocks_per_hour:
             return None
         self._blocks = [at for at in self._blocks if at > now - HOUR]
-        return max(0, self._policy.max_blocks_per_hour - len(self._blocks))
+        return max(0, policy.max_blocks_per_hour - len(self._blocks))
 
     def _remember(self, event: Event, step: Step) -> None:
         image = event.image_id
@@ -76,8 +79,9 @@ class Model:
 
     def _unfounded(self, decision: Decision) -> str:
         """Compare an image's first block, where nothing withholds it, with the declarative definition."""
-        image, policy = decision.image_id, self._policy
-        if image in self._blocked or policy.review_grace or policy.max_blocks_per_hour:
+        image, policy = decision.image_id, self._first
+        waits = policy.review_grace or policy.max_blocks_per_hour
+        if image in self._blocked or waits or self._changed:
             return ""
         self._blocked.add(image)
         counted = ledger(self._history[image], policy.report_window)

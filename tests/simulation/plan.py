@@ -63,6 +63,8 @@ class Plan:
 
     seed: int
     policy: Policy
+    policies: tuple[Policy, ...]
+    """Others, one of which may be set before a burst: replicas take it as they start again."""
     replicas: int
     batch_size: int
     images: int
@@ -94,6 +96,7 @@ def draw(seed: int) -> Plan:
     return Plan(
         seed=seed,
         policy=_policy(chance),
+        policies=some([(), (), (_policy(chance), _policy(chance))]),
         replicas=some([1, 2, 2, 3, 3, 4]),
         batch_size=some([1, 3, 10, 50]),
         images=some([2, 4, 8]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
 
+from image_moderation.domain.policy import Policy
 from image_moderation.intake.intake import Intake
 from image_moderation.loops import loops_of
 from image_moderation.outbox.outbox import BrokerSink, Outbox
@@ -53,6 +54,7 @@ class Running:
         name: str,
         *,
         plan: Plan,
+        policy: Policy,
         parts: Parts,
         metrics: Metrics,
         store: StoreServer,
@@ -65,7 +67,9 @@ class Running:
         self.stop = asyncio.Event()
         self.broker = broker
         self.health = Health(now=loop.time)
-        self.store = StoreSession(store, broker, self.process, plan, clock)
+        self.store = StoreSession(
+            self.process, server=store, broker=broker, plan=plan, policy=policy, clock=clock
+        )
         self.transport = SimulatedTransport(self.process, broker, store.judge, plan, clock)
         replica = self._build(plan, parts, metrics, clock)
         context = copy_context()

@@ -25,7 +25,9 @@ def unrest(site: "Simulation") -> str:
     for running in site.running.values():
         if running.process.dead or running.task.done():
             return f"{running.process.name} has ended"
-        if not running.health.ready and not running.stop.is_set():
+        if running.stop.is_set():
+            return f"{running.process.name} is stopping"
+        if not running.health.ready:
             return f"{running.process.name} is not ready: {running.health.report()}"
     return ""
 

@@ -61,6 +61,8 @@ class Simulation:
         seed = plan.seed
         self.plan = plan
         self.parts = Parts()
+        self.policy = plan.policy
+        """Of the replicas that start from now on."""
         self.metrics = Metrics(version="0", policy=plan.policy)
         """Of all replicas together: to make them costs as much as many steps."""
         self.loop = SimulatedLoop(Random(f"schedule {seed}"))
@@ -135,6 +137,8 @@ class Simulation:
     async def _burst(self) -> None:
         """Load and faults for a while."""
         plan = self.plan
+        if plan.policies and self.chance.random() < 0.5:
+            self.policy = self.chance.choice(plan.policies)
         courses = [*self.faults.begin(), now_and_then(self.chance, 1 / plan.rate, self._send)]
         tasks = [self.loop.create_task(course) for course in courses]
         await asyncio.sleep(plan.burst * (0.5 + self.chance.random()))
@@ -176,6 +180,7 @@ class Simulation:
             running = Running(
                 f"r{number}.{life}",
                 plan=self.plan,
+                policy=self.policy,
                 parts=self.parts,
                 metrics=self.metrics,
                 store=self.store,

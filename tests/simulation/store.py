@@ -9,10 +9,11 @@ from zlib import crc32
 
 from image_moderation.domain.decision import Applied, Backlog, Delivery, OutboxEntry, Publication
 from image_moderation.domain.errors import StoreUnavailable
+from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Outcome, Tick
 from image_moderation.store.memory_store import MemoryStore
 from tests.simulation.broker import Broker
-from tests.simulation.judge import Judge
+from tests.simulation.judge import ApplyCall, Judge
 from tests.simulation.link import Link, Server
 from tests.simulation.loop import Process, SimulatedLoop
 from tests.simulation.plan import Plan
@@ -39,12 +40,13 @@ class StoreServer(Server):
         self.memory = MemoryStore(policy=plan.policy, clock=lambda: self.now)
         self.judge = judge
 
-    def apply(self, process: Process, now: int, events: Sequence[Event], retried: bool) -> Applied:
+    def apply(self, process: Process, call: ApplyCall) -> Applied:
         """Apply events in one step."""
-        self.now = now
-        result = at_once(self.memory.apply(events, retried=retried))
-        cases = {event.image_id: at_once(self.memory.case(event.image_id))[0] for event in events}
-        self.judge.applied(process, now, events, result, cases)
+        self.now = call.now
+        self.memory._policy = call.policy  # in Redis each call brings its own
+        result = at_once(self.memory.apply(call.events, retried=call.retried))
+        cases = {event.image_id: at_once(self.memory.case(event.image_id))[0] for event in call.events}
+        self.judge.applied(process, call, result, cases)
         self._check_outbox()
         return result
 
@@ -80,7 +82,14 @@ class StoreSession:
     """What one replica sees of the store, as `RedisStore` and `RedisOutbox` show it."""
 
     def __init__(
-        self, server: StoreServer, broker: Broker, process: Process, plan: Plan, clock: Callable[[], int]
+        self,
+        process: Process,
+        *,
+        server: StoreServer,
+        broker: Broker,
+        plan: Plan,
+        policy: Policy,
+        clock: Callable[[], int],
     ) -> None:
         self.link = Link(process, server, StoreUnavailable)
         self.breaker = self
@@ -88,6 +97,7 @@ class StoreSession:
         self._broker = broker
         self._process = process
         self._plan = plan
+        self._policy = policy
         self._clock = clock
         self._offset = 0
 
@@ -120,10 +130,8 @@ class StoreSession:
         entries: list[OutboxEntry] = []
         shadow: list[Any] = []
         for part in self._parts(events):
-            some = [events[number] for number in part]
-            applied = await self.link.call(
-                "apply", partial(self._server.apply, self._process, now, some, retried)
-            )
+            call = ApplyCall(now, self._policy, [events[number] for number in part], retried)
+            applied = await self.link.call("apply", partial(self._server.apply, self._process, call))
             outcomes |= zip(part, applied.outcomes, strict=True)
             entries += applied.entries
             shadow += applied.shadow
