@@ -7,6 +7,7 @@ loop logs it and goes on. Any other error ends the process, because no loop can 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -63,6 +64,29 @@ async def sleep(seconds: float, stop: asyncio.Event) -> None:
     """Sleep, but return early once `stop` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+
+
+def loops_of(
+    *,
+    store: RedisStore,
+    outbox: Outbox,
+    transport: Transport,
+    intake: Intake,
+    metrics: Metrics,
+    health: Health,
+    clock: Callable[[], int],
+) -> list[Loop]:
+    """Return all loops of one replica."""
+    return [
+        Loop(1.0, partial(watch_store, store, outbox, metrics, health, clock)),
+        Loop(1.0, partial(watch_broker, transport, metrics, health)),
+        Loop(1.0, partial(watch_readers, transport, intake, health)),
+        Loop(1.0, partial(sweep, outbox, health)),
+        # Whatever is set: grace and the breaker withhold blocks, and some may be left from another setting.
+        Loop(1.0, partial(tick, store, intake, health)),
+        Loop(2.0, partial(reclaim, transport, health)),
+        Loop(5.0, partial(tidy, transport, health)),
+    ]
 
 
 async def watch_store(
