@@ -50,6 +50,7 @@ def build(settings: Settings) -> Replica:
         Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
         Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
         Loop(1.0, partial(loops.watch_readers, transport, intake, health)),
+        Loop(0.5, partial(loops.expire, health)),
         Loop(1.0, partial(loops.sweep, outbox, health)),
         Loop(2.0, partial(loops.reclaim, transport, health)),
         Loop(5.0, partial(loops.tidy, transport, health)),
