@@ -25,6 +25,11 @@ OUTBOX_TIMEOUT = 15.0
 UNROUTABLE_MEMORY = 60_000
 """Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
 
+OVERDUE = 3.5
+"""Seconds after which an answer that is asked for each second is overdue. Clients wait for longer, but `/readyz`
+must tell within five seconds that a server is silent.
+"""
+
 TOLD_AFTER = 3
 """Failures of a loop in a row that make one line of the log: a server may answer all that `/readyz` asks, and
 refuse what this loop does.
@@ -81,6 +86,7 @@ def loops_of(
         Loop(1.0, partial(watch_store, store, outbox, metrics, health, clock)),
         Loop(1.0, partial(watch_broker, transport, metrics, health)),
         Loop(1.0, partial(watch_readers, transport, intake, health)),
+        Loop(0.5, partial(expire, health)),
         Loop(1.0, partial(sweep, outbox, health)),
         # Whatever is set: grace and the breaker withhold blocks, and some may be left from another setting.
         Loop(1.0, partial(tick, store, intake, health)),
@@ -134,6 +140,11 @@ async def watch_readers(transport: Transport, intake: Intake, health: Health) ->
         health.set("intake", ok=False, why=str(error))
     else:
         health.set("intake", ok=not intake.failing, why=intake.failing)
+
+
+async def expire(health: Health) -> None:
+    """Fail the checks whose question waits for an answer; the loops that ask pass them again."""
+    health.expire(("store", "broker", "intake"), OVERDUE)
 
 
 async def sweep(outbox: Outbox, health: Health) -> None:
