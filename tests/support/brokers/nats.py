@@ -44,6 +44,9 @@ class NatsHarness:
         loses=("durable", "stream"),
     )
 
+    patience = 5.0
+    """Seconds that a call may take."""
+
     def __init__(self, place: Path) -> None:
         self._program = self.program()
         self._place = place
@@ -66,14 +69,23 @@ class NatsHarness:
         return self.url
 
     @property
+    def servers(self) -> list[str]:
+        """As nats-py takes them."""
+        return [self.url]
+
+    @property
     def port(self) -> int:
         return self._port
 
     def url_at(self, port: int) -> str:
         return f"nats://127.0.0.1:{port}"
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     def fresh(self) -> None:
-        if self._process is None:
+        if not self.runs:
             self.restart()
 
         async def empty(jetstream: JetStreamContext) -> None:
@@ -183,11 +195,13 @@ class NatsHarness:
 
         self._run(delete)
 
-    def _run(self, call: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    def _run(self, call: Callable[[JetStreamContext], Awaitable[T]], servers: list[str] | None = None) -> T:
         async def run() -> T:
-            client = await nats.connect(self.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
+            client = await nats.connect(
+                servers or self.servers, allow_reconnect=False, connect_timeout=2, error_cb=ignore
+            )
             try:
-                return await call(client.jetstream())
+                return await call(client.jetstream(timeout=self.patience))
             finally:
                 await client.close()
 
@@ -202,7 +216,7 @@ async def _kept(jetstream: JetStreamContext, channel: str) -> int:
     return (info.state.subjects or {}).get(channel, 0)
 
 
-async def _ignore(error: Exception) -> None:
+async def ignore(error: Exception) -> None:
     """A server that isn't up yet is no news."""
 
 
