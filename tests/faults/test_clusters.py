@@ -1,118 +1,109 @@
-"""The whole service with a Redis Cluster as its store: slots move, primaries die, and everything counts once."""
+"""Brokers of three nodes: any one may go, and without a majority nothing is acked and nothing is lost."""
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import redis
 
 from image_moderation.embedded import EmbeddedRedis
-from image_moderation.store.keys import Keys
-from tests.support.servers import RedisServers
-from tests.support.store_faults import UnderLoad
-from tests.support.valkey_cluster import ValkeyCluster
-from tests.support.waiting import wait_until
+from tests.support.brokers import start_cluster
+from tests.support.brokers.cluster import Cluster
+from tests.support.cluster_site import ClusterSite
+from tests.support.faulty_site import Row
+from tests.support.outcome import make_sample
+from tests.support.site import Producer
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
-OUTBOXES = Keys("moderation").outboxes
+SIZE, RATE = 6_000, 1_000
+LONG = 25.0
+"""Seconds after which a leader without a majority has given up."""
+
+Strike = Callable[[ClusterSite], None]
+
+
+@pytest.fixture(scope="module", params=["nats", "nats-2.9"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Started once, because that takes long; a test that is done heals what it has broken."""
+    cluster = start_cluster(request.param, tmp_path_factory.mktemp(request.param))
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture
-def cluster(redis_servers: RedisServers, tmp_path: Path) -> Iterator[ValkeyCluster]:
-    lines = ("appendonly yes", "appendfsync always")
-    with ValkeyCluster(tmp_path, redis_servers.engine("valkey"), *lines, replicas=1) as cluster:
-        yield cluster
+def site(
+    request: pytest.FixtureRequest, cluster: Cluster, redis_server: EmbeddedRedis, tmp_path: Path
+) -> Iterator[ClusterSite]:
+    cluster.fresh()
+    name = f"{request.node.callspec.params['cluster']}, 3 nodes"
+    with ClusterSite(name, cluster, redis_server, tmp_path) as site:
+        yield site
 
 
-@pytest.fixture
-def under_load(
-    cluster: ValkeyCluster, redis_server: EmbeddedRedis, tmp_path: Path
-) -> Callable[..., UnderLoad]:
-    def undelivered() -> int:
-        with cluster.client() as client:
-            return sum(client.zcard(outbox) for outbox in OUTBOXES)
+def leader(act: str) -> Strike:
+    """The leader of the reports goes, and then that of the readers, if they have one of their own."""
 
-    def make(**env: str) -> UnderLoad:
-        env |= {"MODERATION_BROKER_URL": redis_server.url, "MODERATION_STORE_URL": cluster.url}
+    def strike(site: ClusterSite) -> None:
+        for what in site.cluster.leaders:
+            getattr(site.cluster.leader(what), act)()
+            site.recover()
+            site.cluster.restart()
 
-        def broker() -> Any:
-            return redis.Redis.from_url(redis_server.url)
-
-        return UnderLoad(tmp_path, broker, env, undelivered=undelivered)
-
-    return make
+    return strike
 
 
-@pytest.mark.parametrize("min_replicas", ["0", "1"])
-def test_slots_move_under_load(
-    cluster: ValkeyCluster, under_load: Callable[..., UnderLoad], min_replicas: str
+def follower(act: str) -> Strike:
+    def strike(site: ClusterSite) -> None:
+        leaders = [site.cluster.leader(what) for what in site.cluster.leaders]
+        getattr(next(node for node in site.cluster.nodes if node not in leaders), act)()
+        site.recover()
+        site.cluster.restart()
+
+    return strike
+
+
+def two_of_three(act: str, seconds: float) -> Strike:
+    def strike(site: ClusterSite) -> None:
+        for node in site.cluster.nodes[1:]:
+            getattr(node, act)()
+        with site.away():
+            time.sleep(seconds)
+        site.cluster.restart()
+
+    return strike
+
+
+def each_in_turn(site: ClusterSite) -> None:
+    for node in site.cluster.nodes:
+        node.kill()
+        site.recover()
+        site.cluster.restart()
+
+
+FAULTS: dict[str, Strike] = {
+    "follower killed": follower("kill"),
+    "leader killed": leader("kill"),
+    "follower frozen": follower("freeze"),
+    "leader frozen": leader("freeze"),
+    "two of three nodes killed": two_of_three("kill", LONG),
+    "two of three nodes frozen": two_of_three("freeze", LONG),
+    "each node killed in turn": each_in_turn,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_cluster(
+    site: ClusterSite, fault: str, seed: int, record: Callable[[Row], None]
 ) -> None:
-    with cluster.client() as client:
-        slots = [client.keyslot(outbox) for outbox in OUTBOXES]
-    with under_load(MODERATION_STORE_MIN_REPLICAS=min_replicas) as load:
-        while load.producer.is_alive():
-            for number, slot in enumerate(slots):
-                targets = [one for one in cluster.primaries if one is not cluster.primary_of(slot)]
-                cluster.move(slot, targets[number % len(targets)], count=5)
-        load.wait_done()
-        load.service.wait_ready()
-        load.judge(f"Cluster: every slot moves, again and again, MIN_REPLICAS={min_replicas}", "redis")
-
-
-def test_a_primary_is_killed_and_later_its_replica_too(
-    cluster: ValkeyCluster, under_load: Callable[..., UnderLoad]
-) -> None:
-    primary = cluster.primaries[1]
-    (replica,) = cluster.replicas[primary]
-    with under_load(MODERATION_STORE_MIN_REPLICAS="1") as load:
-        wait_until(lambda: load.blocks(), "work is under way")
-        with load.recovery():
-            primary.kill()
-            load.service.wait_ready(ready=False)
-            wait_until(lambda: replica.info("replication")["role"] == "master", "it is promoted", 30)
-            load.wait_told(f"{replica.address}: too few replicas: 0 of 1", within=15)
-            primary.start()  # as a replica of the one that was promoted
-        with load.recovery():
-            primary.kill()
-            replica.kill()
-            load.wait_told("the Cluster does not serve all slots", within=15)
-            replica.start()
-            primary.start()
-            cluster.wait_whole()
-        load.wait_done()
-        load.judge("Cluster: a primary killed, its replica promoted; both killed (CLUSTERDOWN)", "redis")
-
-
-def test_a_primary_hangs_and_comes_back_as_a_replica(
-    cluster: ValkeyCluster, under_load: Callable[..., UnderLoad]
-) -> None:
-    primary = cluster.primaries[2]
-    (replica,) = cluster.replicas[primary]
-    with under_load(MODERATION_STORE_MIN_REPLICAS="1") as load:
-        wait_until(lambda: load.blocks(), "work is under way")
-        with load.recovery():
-            primary.freeze()
-            load.service.wait_ready(ready=False)
-            wait_until(lambda: replica.info("replication")["role"] == "master", "it is promoted", 30)
-            primary.thaw()
-            wait_until(lambda: primary.info("replication")["role"] == "slave", "it has noticed", 30)
-        load.wait_done()
-        load.judge("Cluster: a primary frozen, its replica promoted, then thawed", "redis")
-
-
-def test_a_replica_that_dies_changes_nothing(
-    cluster: ValkeyCluster, under_load: Callable[..., UnderLoad]
-) -> None:
-    with under_load() as load:
-        for replicas in cluster.replicas.values():
-            replicas[0].freeze()
-        load.wait_done()
-        assert load.service.get("/readyz")[0] == 200
-        assert not [
-            one
-            for one in load.service.events()
-            if one["event"] == "check_failed" and one["error"] != "starting"
-        ]
-        load.judge("Cluster: every replica frozen, MIN_REPLICAS=0", "redis")
+    rng = random.Random(f"{seed} {fault} {site.broker}")
+    messages, expected = make_sample(SIZE, seed=rng.getrandbits(32), images=1_500, people=1_000)
+    for _ in range(2):
+        site.replica(MODERATION_BATCH_SIZE="200")
+    with Producer(site, messages, RATE, piece=100).running():
+        time.sleep(rng.uniform(0.5, 2))
+        FAULTS[fault](site)
+        site.recover()
+    record(site.judged(fault, expected))
+    site.assert_at_rest()
