@@ -1,4 +1,4 @@
-"""The whole service with a Redis Cluster as its store: slots move, primaries die, and everything counts once."""
+"""The whole service with a Redis Cluster as its store: slots move, and primaries die."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_primary_is_killed_and_later_its_replica_too(
     primary = cluster.primaries[1]
     (replica,) = cluster.replicas[primary]
     with under_load(MODERATION_STORE_MIN_REPLICAS="1") as load:
-        wait_until(lambda: load.blocks(), "work is under way")
+        wait_until(load.blocks, "work is under way")
         with load.recovery():
             primary.kill()
             load.service.wait_ready(ready=False)
@@ -91,7 +91,7 @@ def test_a_primary_hangs_and_comes_back_as_a_replica(
     primary = cluster.primaries[2]
     (replica,) = cluster.replicas[primary]
     with under_load(MODERATION_STORE_MIN_REPLICAS="1") as load:
-        wait_until(lambda: load.blocks(), "work is under way")
+        wait_until(load.blocks, "work is under way")
         with load.recovery():
             primary.freeze()
             load.service.wait_ready(ready=False)

@@ -39,14 +39,13 @@ def undelivered(group: SentinelGroup) -> Callable[[], int]:
 def break_twice(group: SentinelGroup, load: UnderLoad, fault: str) -> None:
     """The primary is killed or hangs, and comes back as a replica; then the same of the one after it."""
     for _ in range(2):
-        blocked = len(load.blocks())
-        wait_until(lambda: len(load.blocks()) > blocked, "work is under way", 30)
+        load.wait_for_another_block()
         old = group.primary()
         with load.recovery():
             old.kill() if fault == "killed" else old.freeze()
             group.wait_for_another(old)
             old.start() if fault == "killed" else old.thaw()
-        wait_until(lambda: old.info("replication")["role"] == "slave", "it is a replica now", 30)
+        wait_until(lambda old=old: old.info("replication")["role"] == "slave", "it is a replica now", 30)
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])

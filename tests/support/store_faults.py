@@ -55,8 +55,8 @@ class UnderLoad:
         size: int = 3_000,
         rate: float = 500,
     ) -> None:
-        """`broker` gives a client of the broker, which may be another after a fail-over; `undelivered` counts the
-        decisions in the store's outboxes, and raises while it can't.
+        """`broker` gives a client of the broker, which may be another after a fail-over; `undelivered` counts
+        the decisions in the store's outboxes, and raises while it can't.
         """
         self.messages, self.expected = make_sample(size, malformed=0)
         self._broker, self._undelivered = broker, undelivered
@@ -130,6 +130,10 @@ class UnderLoad:
     def blocks(self) -> list[bytes]:
         with self._broker() as client:
             return entries(client, BLOCKED)
+
+    def wait_for_another_block(self) -> None:
+        blocked = len(self.blocks())
+        wait_until(lambda: len(self.blocks()) > blocked, "work is under way", 30)
 
     def judge(self, fault: str, broker: str) -> None:
         """Compare with the model, and print the row for docs/reliability.md."""
