@@ -26,8 +26,8 @@ UNROUTABLE_MEMORY = 60_000
 """Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
 
 OVERDUE = 3.5
-"""Seconds after which an answer that is asked for each second is overdue. Clients wait for longer, but `/readyz`
-must tell within five seconds that a server is silent.
+"""Seconds after which an answer that is asked for each second is overdue. Clients wait for longer, but
+`/readyz` must tell within five seconds that a server is silent.
 """
 
 TOLD_AFTER = 3

@@ -1,6 +1,7 @@
 """The whole service on a Redis that three Sentinels look after: its primary dies or hangs under load."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from image_moderation.embedded import EmbeddedRedis
 from image_moderation.store.keys import Keys
 from tests.benchmarks.model import Message
 from tests.support.outcome import REPORTED
+from tests.support.redis_processes import RedisNode
 from tests.support.redis_sentinels import SentinelGroup
 from tests.support.servers import RedisServers
 from tests.support.store_faults import UnderLoad
@@ -36,6 +38,10 @@ def undelivered(group: SentinelGroup) -> Callable[[], int]:
     return count
 
 
+def is_replica(node: RedisNode) -> bool:
+    return bool(node.info("replication")["role"] == "slave")
+
+
 def break_twice(group: SentinelGroup, load: UnderLoad, fault: str) -> None:
     """The primary is killed or hangs, and comes back as a replica; then the same of the one after it."""
     for _ in range(2):
@@ -45,7 +51,7 @@ def break_twice(group: SentinelGroup, load: UnderLoad, fault: str) -> None:
             old.kill() if fault == "killed" else old.freeze()
             group.wait_for_another(old)
             old.start() if fault == "killed" else old.thaw()
-        wait_until(lambda old=old: old.info("replication")["role"] == "slave", "it is a replica now", 30)
+        wait_until(partial(is_replica, old), "it is a replica now", 30)
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])

@@ -229,7 +229,7 @@ def test_every_fault_has_its_line() -> None:
     ]
     assert lines[1] == (
         "MODERATION_BROKER_URL: got nothing; takes the broker's URL: redis://, rediss://, unix://, "
-        "kafka://, kafka+tls://, amqp://, amqps://, nats:// or nats+tls://"
+        "redis+sentinel://, rediss+sentinel://, kafka://, kafka+tls://, amqp://, amqps://, nats:// or nats+tls://"
     )
 
 
