@@ -22,7 +22,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse simulate \
+.PHONY: help setup check test-unit gallery demo run test faults fuzz deploy-check bench bench-quick bench-abuse simulate \
 	static lint fmt contracts rules alerts dashboard ci lock servers debian-servers kafka clean
 
 help: ## list the targets
@@ -70,6 +70,10 @@ faults: setup ## the long fault-injection tests (marked soak)
 
 simulate: setup ## replicas on a virtual clock among failing servers, more seeds than `make test` has (ARGS="--seeds 1000")
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+FUZZ_SECONDS ?= 600
+fuzz: setup ## look for ten minutes for messages that the parser judges wrongly (FUZZ_SECONDS=…); the corpus stays in build/fuzz/
+	$(BIN)/python -m tests.fuzz.parser --seconds $(FUZZ_SECONDS) $(ARGS)
 
 deploy-check: setup ## what can be proven of deploy/ without a container engine or a cluster; `make test` does it too
 	$(BIN)/pytest tests/deploy $(ARGS)

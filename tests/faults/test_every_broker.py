@@ -17,6 +17,7 @@ import redis
 from image_moderation.embedded import EmbeddedRedis
 from tests.benchmarks.compare import differences
 from tests.benchmarks.model import Expected, Kind, Message, count
+from tests.support import special_ids
 from tests.support.brokers import BROKERS, OLD_NATS
 from tests.support.brokers.harness import Harness
 from tests.support.outcome import make_sample
@@ -103,6 +104,7 @@ def site(broker: Harness, redis_server: EmbeddedRedis, tmp_path: Path) -> Iterat
 @pytest.mark.parametrize("broker", [*BROKERS, OLD_NATS], indirect=True)
 def test_one_pass(site: Site) -> None:
     messages, _ = make_sample()
+    messages += special_ids.messages()
     for number, place in enumerate((0, len(messages) // 2, len(messages) + 2)):
         # At the first, a middle and the last position, where batch handling most likely fails.
         messages.insert(place, Message(b"\xff no event %d" % number, Kind.MALFORMED, "not_utf8"))
