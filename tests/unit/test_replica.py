@@ -263,6 +263,26 @@ async def test_a_replica_waits_for_its_servers_serves_and_drains(
     assert parts.health.report()["checks"]["intake"] == "draining"
 
 
+async def test_a_round_that_has_begun_is_finished_and_one_that_hangs_is_not_waited_for(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "_collect_garbage_less_often", lambda: None)
+    monkeypatch.setattr(replica, "LAST_ROUND", 0.2)
+    stop = asyncio.Event()
+
+    async def end() -> None:
+        stop.set()
+        await asyncio.sleep(0.01)
+        parts.call("finished")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        await replica_of(parts, Loop(1, end), Loop(1, hang)).run(stop)
+    assert parts.calls == ["http start", "open", "start", "finished", "stop 25", "http stop", "close"]
+
+
 async def test_a_loop_that_fails_ends_the_replica_once_it_has_drained(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
