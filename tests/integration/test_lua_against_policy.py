@@ -92,10 +92,12 @@ CORNERS = {
         batch(9, 9, report("d", 4, image=ONE), report("b", 4, image=ONE)),
     ],
     "one report more, and what only looks like it": [
-        batch(4, 9, report("a", 1, image=ONE), report("b", 3, image=ONE, reason="spam")),
-        batch(4, 9, retraction("c", 6, image=ONE), report("d", 5, image=ONE), report("d", 5, image=ONE)),
-        batch(4, 9, report("e", 13, image=ONE), report("f", 12, image=ONE), report("g", 13, image=ONE)),
-        batch(4, 2, report("h", 13, image=ONE)),
+        batch(9, 9, report("a", 1, image=ONE), report("b", 3, image=ONE, reason="spam")),
+        batch(9, 9, retraction("c", 6, image=ONE), report("d", 5, image=ONE), report("d", 5, image=ONE)),
+        batch(9, 9, report("e", 13, image=ONE), report("f", 12, image=ONE), report("g", 13, image=ONE)),
+        batch(9, 2, report("h", 13, image=ONE)),
+        batch(9, 2, report("i", 16, image=ONE), report("j", 18, image=ONE), report("k", 19, image=ONE)),
+        batch(3, 9, report("l", 20, image=ONE), report("m", 20, image=ONE)),
     ],
     "a retraction that comes first, around the border of the window": [
         batch(9, 9, retraction("a", 50, image=ONE), report("a", 40, image=ONE), report("a", 45, image=ONE)),
