@@ -40,7 +40,7 @@ from tests.benchmarks.footprint import (
     Bytes,
     bytes_of_service,
     bytes_of_sets,
-    fill,
+    fill_alike,
     measure_start,
     server_microseconds,
 )
@@ -196,7 +196,7 @@ class Bench:
         with ExitStack() as stack:
             servers = {images: stack.enter_context(self._server(f"cases-{images}")) for images in CASES}
             for images, server in servers.items():
-                asyncio.run(fill(server.url, images, 1, partial(self._tell_cases, images)))
+                fill_alike(server.url, images, partial(self._tell_cases, images))
             found: dict[str, list[float]] = {f"{images}": [] for images in CASES}
             for number in range(self._extent.rounds):
                 for images, server in servers.items():

@@ -24,7 +24,7 @@ from rich.table import Table
 from image_moderation.embedded import EmbeddedError, EmbeddedRedis, find_engine
 from tests.benchmarks.contestants import GROUP
 from tests.benchmarks.load import STREAM
-from tests.benchmarks.measure import RUN_SECONDS, fresh_copy
+from tests.benchmarks.measure import MASTER, MASTER_DB, RUN_SECONDS
 from tests.benchmarks.processes import Failed, check, cpu_seconds, interrupt_on_sigterm, progress, running
 from tests.benchmarks.throughput import SKEWS, load
 from tests.support.service_process import ROOT, ServiceProcess
@@ -71,9 +71,9 @@ def model(cost: Cost, processes: int, primaries: int, cores: float) -> float:
 def measure(
     folder: Path, broker: EmbeddedRedis, store: ValkeyCluster | None, processes: int, reports: int
 ) -> Run:
-    """Let so many processes consume a fresh copy of the stream. The first tenth is the warm-up."""
+    """Let so many processes consume the stream, once all are ready. The first tenth is the warm-up."""
     with redis.Redis.from_url(broker.url) as client, ExitStack() as stack:
-        fresh_copy(client, broker.url)
+        client.flushdb()
         stores = [_emptied(url) for url in store.node_urls] if store else []
         env = {"MODERATION_BROKER_URL": broker.url}
         if store:
@@ -82,7 +82,10 @@ def measure(
         for number in range(processes):
             place = folder / str(number)
             place.mkdir(exist_ok=True)
-            started.append(stack.enter_context(running(ServiceProcess(place, env, wait=""))))
+            started.append(stack.enter_context(running(ServiceProcess(place, env, wait="ready"))))
+        with redis.Redis.from_url(broker.url, db=MASTER_DB) as master:
+            # The group goes with the empty stream; the service makes it again within a second.
+            master.copy(MASTER, STREAM, destination_db=0, replace=True)
 
         def reading(target: int) -> tuple[float, int, list[float]]:
             at, done = _reached(client, target, started)
@@ -143,8 +146,13 @@ def scale(reports: int, rounds: int, tell: Callable[[str], None]) -> list[Run]:
         for number in range(rounds):
             for primaries, store in stores.items():
                 for processes in PROCESSES:
-                    runs.append(measure(Path(name), broker, store, processes, reports))
-                    tell(f"round {number + 1} of {rounds}: {processes} processes, {primaries} primaries")
+                    run = measure(Path(name), broker, store, processes, reports)
+                    runs.append(run)
+                    costs = ", ".join(f"{kind} {us:.1f} us" for kind, us in asdict(run.cost).items())
+                    tell(
+                        f"round {number + 1} of {rounds}: {primaries} primaries, {processes} processes: "
+                        f"{run.reports_per_second:,.0f} reports/s, {costs}, busy {run.busy:.2f}"
+                    )
     return runs
 
 
