@@ -120,7 +120,7 @@ def send_random_requests(paths: Document, url: str, judge: Callable[[Any, Any], 
 
 
 def test_the_services_own(capfd: pytest.CaptureFixture[str]) -> None:
-    app: Any = http_app(Metrics(version="1", policy=Policy()), Health(("store",)), b"{}")
+    app: Any = http_app(Metrics(version="1", policy=Policy()), Health(("store",)), lambda: b"{}")
 
     def judge(case: Any, answer: Any) -> None:
         expected = {int(status) for status in case.operation.definition.raw["responses"]}
