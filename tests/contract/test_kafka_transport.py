@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from structlog.testing import capture_logs
 
 from image_moderation.brokers import calls
+from image_moderation.brokers.kafka import reader as kafka_reader
 from image_moderation.brokers.kafka.connection import client_settings
 from image_moderation.brokers.kafka.messages import PartitionOffsets
 from image_moderation.brokers.kafka.reader import HOLD_AFTER
@@ -19,7 +20,7 @@ from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoi
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.brokers.kafka.raw import publish_with_header
-from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
+from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, again, numbered, received
 from tests.support.servers import free_port
 from tests.support.waiting import stays_true_for_async, wait_until_async
 
@@ -117,6 +118,27 @@ async def test_the_group_goes_on_while_a_replica_waits(world: World) -> None:
     await wait_until_async(shares, "the one that waits has a new share, and little of it in hand", 20)
     waiting.gate.set()
     await wait_until_async(lambda: {*waiting.bodies(), *other.bodies()} == bodies, "reading goes on", TIMEOUT)
+    await world.nothing_waits()
+
+
+async def test_a_share_is_read_though_the_cluster_was_slow_to_say_where_the_group_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.harness.publish(REPORTED, numbered(100))
+    replica = await world.replica(start=False)
+    with monkeypatch.context() as slow:
+        slow.setattr(kafka_reader, "TIMEOUT", 0.0001)
+        await again(lambda: replica.transport.start(replica.handle))
+
+        async def fails() -> bool:
+            try:
+                await replica.transport.revive()
+            except BrokerUnavailable as error:
+                return "committed offsets" in str(error)
+            return False
+
+        await wait_until_async(fails, "the share is there, and the group's offsets are not", TIMEOUT)
+    await received(replica, 100)
     await world.nothing_waits()
 
 
