@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 SIZE, RATE = 12_000, 600
 PATIENCE = 120.0
+ABSENCE = 75
+"""Seconds: more than any timeout of the client."""
 OUTGOING = [channel for channel in CHANNELS if channel not in INCOMING]
 
 
@@ -136,6 +138,20 @@ def test_too_few_copies_in_step(site: KafkaSite, rng: random.Random, sample: Sam
         site.recover()
     site.cluster.start()
     rest(site, "min.insync.replicas not met", sample, record)
+
+
+def test_the_whole_cluster_is_away_for_long(
+    site: KafkaSite, rng: random.Random, sample: Sample, record: Record
+) -> None:
+    start(site)
+    with Producer(site, sample[0], RATE, piece=100).running(400):
+        time.sleep(rng.uniform(1, 3))
+        site.cluster.kill()
+        with site.away():
+            time.sleep(ABSENCE)
+        site.cluster.start()
+        site.recover()
+    rest(site, f"all nodes killed, back after {ABSENCE} s", sample, record)
 
 
 def test_members_come_and_go(site: KafkaSite, rng: random.Random, sample: Sample, record: Record) -> None:

@@ -176,7 +176,7 @@ class KafkaReader(Reader):
         if due:
             consumer.commit(offsets=due, asynchronous=True)
 
-    # The client calls `_assigned`, `_revoked` and `_lost` while it is polled. None may let an error of the client
+    # The client calls `_assigned`, `_revoked` and `_lost` while it is polled. None may let a KafkaException
     # out: confluent-kafka 2.16.1 raises it again as an object that is no exception. Nothing catches that, the
     # thread ends, and this process would wait for its share for ever.
 
