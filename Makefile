@@ -22,8 +22,8 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse static lint fmt contracts rules \
-	alerts dashboard ci lock servers debian-servers kafka clean
+.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse simulate \
+	static lint fmt contracts rules alerts dashboard ci lock servers debian-servers kafka clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ test: setup ## all tests but the long ones, with branch coverage
 
 faults: setup ## the long fault-injection tests (marked soak)
 	$(BIN)/pytest -m soak $(ARGS)
+
+simulate: setup ## replicas on a virtual clock among failing servers, more seeds than `make test` has (ARGS="--seeds 1000")
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 deploy-check: setup ## what can be proven of deploy/ without a container engine or a cluster; `make test` does it too
 	$(BIN)/pytest tests/deploy $(ARGS)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from xdist.remote import Producer
 
 from image_moderation.embedded import EmbeddedRedis, Engine
 from tests.support.brokers import BROKERS, start
 from tests.support.brokers.harness import Harness
+from tests.support.scheduling import SimulationsApart
 from tests.support.servers import ENGINES, RedisServers, clean, keys_without_ttl, missing_report
 
 
@@ -111,6 +113,12 @@ def broker(request: pytest.FixtureRequest, harnesses: Callable[[str], Harness]) 
     harness = harnesses(request.param)
     harness.fresh()
     return harness
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SimulationsApart:
+    """In the place of `--dist=loadfile`."""
+    return SimulationsApart(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,15 +1,14 @@
 """The composition root of `serve`: joins the rooms and hands them values. Nothing is built at import."""
 
 import os
-from functools import partial
 from socket import gethostname
 
-from image_moderation import __version__, loops
+from image_moderation import __version__
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
 from image_moderation.contracts.asyncapi import document
 from image_moderation.intake.intake import Intake
-from image_moderation.loops import Loop
+from image_moderation.loops import loops_of
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.redis_connection import connect
 from image_moderation.replica import Replica
@@ -46,16 +45,6 @@ def build(settings: Settings) -> Replica:
         max_event_bytes=settings.max_event_bytes,
         max_deliveries=settings.max_deliveries,
     )
-    running = [
-        Loop(1.0, partial(loops.watch_store, store, outbox, metrics, health, clock)),
-        Loop(1.0, partial(loops.watch_broker, transport, metrics, health)),
-        Loop(1.0, partial(loops.watch_readers, transport, intake, health)),
-        Loop(1.0, partial(loops.sweep, outbox, health)),
-        Loop(2.0, partial(loops.reclaim, transport, health)),
-        Loop(5.0, partial(loops.tidy, transport, health)),
-    ]
-    if settings.review_grace is not None:
-        running.append(Loop(1.0, partial(loops.tick, store, intake, health)))
     return Replica(
         consumer=settings.consumer_name,
         shutdown_timeout=settings.shutdown_timeout.total_seconds(),
@@ -63,7 +52,15 @@ def build(settings: Settings) -> Replica:
         store=store,
         transport=transport,
         intake=intake,
-        loops=running,
+        loops=loops_of(
+            store=store,
+            outbox=outbox,
+            transport=transport,
+            intake=intake,
+            metrics=metrics,
+            health=health,
+            clock=clock,
+        ),
         health=health,
         http=HttpServer(
             http_app(metrics, health, document(settings.broker_address), _host_names(settings)),

@@ -7,6 +7,7 @@ loop logs it and goes on. Any other error ends the process, because no loop can 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -23,6 +24,11 @@ OUTBOX_TIMEOUT = 15.0
 """Seconds that a decision may wait before the outbox counts as unavailable."""
 UNROUTABLE_MEMORY = 60_000
 """Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
+
+OVERDUE = 3.5
+"""Seconds after which an answer that is asked for each second is overdue. Clients wait for longer, but
+`/readyz` must tell within five seconds that a server is silent.
+"""
 
 TOLD_AFTER = 3
 """Failures of a loop in a row that make one line of the log: a server may answer all that `/readyz` asks, and
@@ -63,6 +69,30 @@ async def sleep(seconds: float, stop: asyncio.Event) -> None:
     """Sleep, but return early once `stop` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+
+
+def loops_of(
+    *,
+    store: RedisStore,
+    outbox: Outbox,
+    transport: Transport,
+    intake: Intake,
+    metrics: Metrics,
+    health: Health,
+    clock: Callable[[], int],
+) -> list[Loop]:
+    """Return all loops of one replica."""
+    return [
+        Loop(1.0, partial(watch_store, store, outbox, metrics, health, clock)),
+        Loop(1.0, partial(watch_broker, transport, metrics, health)),
+        Loop(1.0, partial(watch_readers, transport, intake, health)),
+        Loop(0.5, partial(expire, health)),
+        Loop(1.0, partial(sweep, outbox, health)),
+        # Whatever is set: grace and the breaker withhold blocks, and some may be left from another setting.
+        Loop(1.0, partial(tick, store, intake, health)),
+        Loop(2.0, partial(reclaim, transport, health)),
+        Loop(5.0, partial(tidy, transport, health)),
+    ]
 
 
 async def watch_store(
@@ -110,6 +140,11 @@ async def watch_readers(transport: Transport, intake: Intake, health: Health) ->
         health.set("intake", ok=False, why=str(error))
     else:
         health.set("intake", ok=not intake.failing, why=intake.failing)
+
+
+async def expire(health: Health) -> None:
+    """Fail the checks whose question waits for an answer; the loops that ask pass them again."""
+    health.expire(("store", "broker", "intake"), OVERDUE)
 
 
 async def sweep(outbox: Outbox, health: Health) -> None:

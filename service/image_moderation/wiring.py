@@ -11,6 +11,7 @@ from image_moderation.domain.clock import MOST_CLOCK_SKEW
 from image_moderation.domain.policy import Policy
 from image_moderation.redis_connection import Client, close, connect
 from image_moderation.settings import Settings, milliseconds
+from image_moderation.store.durability import Durability
 from image_moderation.store.redis_outbox import RedisOutbox
 from image_moderation.store.redis_store import Lifetimes, RedisStore
 from image_moderation.store.scan import CaseScan
@@ -36,6 +37,11 @@ def policy(settings: Settings) -> Policy:
     )
 
 
+def durability(settings: Settings) -> Durability:
+    """Return how safe a write must be before a report is acked."""
+    return Durability(replicas=settings.store_min_replicas, fsync=settings.store_fsync is not None)
+
+
 def make_store(
     settings: Settings,
     client: Client,
@@ -50,6 +56,7 @@ def make_store(
         lifetimes=Lifetimes(decided=milliseconds(settings.block_retention)),
         reporter_key=settings.reporter_key_bytes,
         clock=clock,
+        durability=durability(settings),
         timer=timer,
         most_skew=MOST_CLOCK_SKEW,
         on_clock_offset=on_clock_offset,
@@ -64,6 +71,7 @@ def make_outbox(settings: Settings, client: Client) -> RedisOutbox:
         prefix=settings.key_prefix,
         clock=clock,
         decision_retention=None if retention is None else milliseconds(retention),
+        durability=durability(settings),
     )
 
 

@@ -1,5 +1,6 @@
 """The Redis broker with several channels: each is read, acked, taken back, trimmed and counted on its own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,10 +15,11 @@ from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 from image_moderation.redis_connection import connect_one
 from image_moderation.wiring import clock
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import stays_true_for_async, wait_until_async
 
 REPORTED, REVIEWED, GROUP = "image.reported", "image.reviewed", "image-moderation"
 CHANNELS = {REPORTED: 2, REVIEWED: 1}
+BATCH_SIZE = 20
 
 
 class World:
@@ -27,12 +29,14 @@ class World:
         self.redis = redis
         self.batches: list[Sequence[RawMessage]] = []
         self.acking = True
+        self.going = asyncio.Event()
+        self.going.set()
         self.transport = RedisTransport(
             Options(
                 url=url,
                 group=GROUP,
                 consumer="host-1",
-                batch_size=100,
+                batch_size=BATCH_SIZE,
                 clock=clock,
                 dead_letter_retention=86_400_000,
                 redeliver_after=0,
@@ -41,6 +45,7 @@ class World:
 
     async def handle(self, messages: Sequence[RawMessage]) -> None:
         self.batches.append(messages)
+        await self.going.wait()
         if self.acking:
             await self.transport.ack(messages)
 
@@ -55,6 +60,11 @@ class World:
 
     def seen(self, channel: str) -> list[bytes]:
         return sorted(one.body for batch in self.batches for one in batch if one.channel == channel)
+
+    async def one_lane_reads(self) -> bool:
+        """Of each channel: who reads is blocked."""
+        clients = await self.redis.info("clients")
+        return bool(clients["blocked_clients"] == len(CHANNELS))
 
     async def nothing_pending(self) -> bool:
         return await self.transport.figures() == (0, 0, 0.0)
@@ -78,9 +88,25 @@ async def test_every_channel_is_read_and_a_batch_is_of_one(world: World) -> None
     await wait_until_async(world.nothing_pending, "each is acked on its own channel")
     assert (world.seen(REPORTED), world.seen(REVIEWED)) == ([b"r1", b"r2"], [b"v1", b"v2"])
     assert all(len({one.channel for one in batch}) == 1 for batch in world.batches)
-    for channel, lanes in CHANNELS.items():
+    for channel in CHANNELS:
         consumers = await world.redis.xinfo_consumers(channel, GROUP)
-        assert sorted(one["name"] for one in consumers) == [b"host-1-%d" % n for n in range(lanes)]
+        assert [one["name"] for one in consumers] == [b"host-1-0"], "two messages are worth one lane alone"
+
+
+async def test_lanes_read_side_by_side_only_while_batches_are_worth_it(world: World) -> None:
+    """Else each batch would hold one message, and wait for as many others as there are lanes."""
+    world.going.clear()
+    await world.transport.start(world.handle)
+    await world.add(REPORTED, "first")
+    await wait_until_async(lambda: len(world.batches) == 1, "it is in hand")
+    await world.add(REPORTED, *["more"] * 2 * BATCH_SIZE)
+    await stays_true_for_async(lambda: len(world.batches) == 1, 0.3, "nobody reads beside it")
+    world.going.set()
+    await wait_until_async(world.nothing_pending, "all are acked")
+    assert [len(batch) for batch in world.batches] == [1, BATCH_SIZE, BATCH_SIZE]
+    consumers = await world.redis.xinfo_consumers(REPORTED, GROUP)
+    assert sorted(one["name"] for one in consumers) == [b"host-1-0", b"host-1-1"], "a full one is worth it"
+    await wait_until_async(world.one_lane_reads, "one lane reads once the rush is over")
 
 
 async def test_what_dead_replicas_left_is_taken_back_on_every_channel(

@@ -10,7 +10,7 @@ import pytest
 from image_moderation.embedded import EmbeddedRedis
 from tests.support.brokers.harness import Harness
 from tests.support.faulty_site import APART, FaultySite, Row
-from tests.support.servers import RedisServers
+from tests.support.servers import RedisServers, clean
 
 SEED = 20
 PROPERTY = "fault"
@@ -62,6 +62,7 @@ def faulty_site(
     harness = harnesses("redis" if name == APART else name)
     store: EmbeddedRedis = redis_servers.get("valkey")
     harness.fresh()
+    clean(store.url)
     with FaultySite(name, harness, store, tmp_path) as site:
         yield site
 

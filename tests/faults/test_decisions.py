@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ REQUESTED = "image.review-requested"
 IMAGES = [f"img-{n}" for n in range(40)]
 
 
-def publish_reports(client: Any, people: int) -> None:
+def publish_reports(client: Any, people: int, images: Sequence[str] = IMAGES) -> None:
     now = client.time()[0] * 1000
-    for image in IMAGES:
+    for image in images:
         for person in range(people):
             event = report_event(
                 event_id=f"{image}-{person}",
@@ -62,3 +63,20 @@ def test_a_withheld_block_comes_once_though_replicas_race_and_one_is_killed(
     assert images_of(client, BLOCKED) == Counter(IMAGES)
     assert images_of(client, REQUESTED) == Counter(IMAGES)
     assert all(data["trigger"] == "threshold" and data["automated"] for data in decided(client, BLOCKED))
+
+
+def test_the_breaker_alone_lets_a_withheld_block_come_once_there_is_room(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    client: Any = redis.Redis.from_url(redis_server.url)
+    env = {"MODERATION_BROKER_URL": redis_server.url, "MODERATION_MAX_BLOCKS_PER_HOUR": "1"}
+    with ServiceProcess(tmp_path, env):
+        publish_reports(client, 5, ["img-1"])
+        wait_until(lambda: images_of(client, BLOCKED)["img-1"], "one block passes")
+        publish_reports(client, 5, ["img-2"])
+        wait_until(lambda: images_of(client, REQUESTED)["img-2"], "a review in place of the second")
+        # An hour later:
+        client.delete("moderation:breaker")
+        (due,) = client.keys("moderation:{p*}:due")
+        client.zadd(due, {"img-2": 0})
+        wait_until(lambda: images_of(client, BLOCKED)["img-2"], "it blocks by itself")

@@ -12,7 +12,7 @@ from tests.support.faulty_site import APART, FaultySite, Row
 from tests.support.outcome import make_sample
 from tests.support.site import Producer
 
-SIZE, RATE = 6_000, 1_000
+SIZE, RATE = 2_000, 300
 PLACES = (BROKERS[0], APART, *BROKERS[1:])
 
 
@@ -27,10 +27,10 @@ def test_a_fault_under_load(
     if not fault.befalls(site):
         pytest.skip("not a fault of its own there")
     rng = random.Random(f"{seed} {fault.name} {site.broker}")
-    messages, expected = make_sample(SIZE, seed=rng.getrandbits(32), images=1_500, people=1_000)
+    messages, expected = make_sample(SIZE, seed=rng.getrandbits(32), images=500, people=500)
     for _ in range(2):
         site.replica(MODERATION_SHUTDOWN_TIMEOUT=f"{DRAIN}s", MODERATION_BATCH_SIZE="200")
-    with Producer(site, messages, RATE, piece=100).running():
+    with Producer(site, messages, RATE, piece=50).running():
         time.sleep(rng.uniform(0.5, 2))
         fault.strike(site, rng)
         site.recover()

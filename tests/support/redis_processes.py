@@ -74,10 +74,14 @@ class RedisNode:
         with self.client() as client:
             return dict(client.info(section))
 
+    def add(self, *lines: str) -> None:
+        """Add to its configuration, for the next start."""
+        self._config.write_text("\n".join((self._config.read_text(), *lines, "")))
+
     def begin(self) -> None:
         """Start the process, and don't wait for it."""
         with self._log.open("wb") as out:
-            command = [self.engine.path, self._config, *self._more]
+            command = [str(self.engine.path), str(self._config), *self._more]
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
 
     def start(self) -> Self:
@@ -127,12 +131,18 @@ class RedisNode:
 
 def replicate(replica: RedisNode, primary: RedisNode) -> None:
     """Make a server the replica of another, and return once it is in step."""
-    with primary.client() as client, suppress(redis.ResponseError):
+    with primary.client() as client:
         client.config_set("repl-diskless-sync-delay", 0)
-    replica.ask("REPLICAOF", "127.0.0.1", primary.port)
-    wait_until(
-        lambda: replica.info("replication")["master_link_status"] == "up", "the replica is in step", 20
-    )
+        replica.ask("REPLICAOF", "127.0.0.1", primary.port)
+
+        def in_step() -> bool:
+            """As the primary sees it: at first a replica answers only once a second."""
+            client.set("in-step", "", px=1_000)
+            client.wait(16, 20)  # asks every replica
+            known = [value for value in client.info("replication").values() if isinstance(value, dict)]
+            return any(one["port"] == replica.port and one["offset"] > 0 for one in known)
+
+        wait_until(in_step, "the replica is in step", 20)
 
 
 @contextmanager

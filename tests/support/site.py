@@ -47,7 +47,7 @@ class Site:
         """
         self.harness = harness
         self.store: Any = redis.Redis.from_url(store_url)
-        self._store_url = store_url
+        self.store_url = store_url
         service_store = store_url if service_store_url is None else service_store_url
         self._env = {
             "MODERATION_BROKER_URL": broker_url or harness.url,
@@ -127,7 +127,7 @@ class Site:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
         kept |= {
             "MODERATION_BROKER_URL": self.harness.commands_url,
-            "MODERATION_STORE_URL": self._store_url,
+            "MODERATION_STORE_URL": self.store_url,
         }
         with patch.dict(os.environ, kept, clear=True), redirect_stdout(io.StringIO()) as out:
             code = run_command(command)

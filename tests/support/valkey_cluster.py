@@ -1,4 +1,4 @@
-"""A Valkey or Redis Cluster for tests: primaries that share the slots, each with as many replicas as wanted."""
+"""A Valkey or Redis Cluster for tests: primaries that share the slots, each with some replicas."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -64,10 +64,9 @@ class ValkeyCluster:
 
     def client(self) -> Any:
         """Return a client of the whole, the caller's to close."""
-        return redis.RedisCluster(
-            startup_nodes=[redis.cluster.ClusterNode("127.0.0.1", node.port) for node in self.nodes],
-            socket_timeout=2,
-        )
+        node: Any = redis.cluster.ClusterNode  # untyped in redis-py
+        nodes = [node("127.0.0.1", one.port) for one in self.nodes]
+        return redis.RedisCluster(startup_nodes=nodes, socket_timeout=2)
 
     def wait_whole(self, among: Callable[[RedisNode], bool] = lambda _: True) -> None:
         """Wait until these nodes agree that every slot is served."""
@@ -129,7 +128,7 @@ def _is_ok(node: RedisNode) -> bool:
 
 def _is_in_step(node: RedisNode) -> bool:
     found = node.info("replication")
-    return found["role"] == "slave" and found["master_link_status"] == "up"
+    return bool(found["role"] == "slave" and found["master_link_status"] == "up")
 
 
 def _id(node: RedisNode) -> str:

@@ -129,7 +129,7 @@ async def test_a_malformed_message_is_parked_and_the_rest_goes_on(place: int) ->
 async def test_nothing_is_acked_before_its_dead_letter_and_its_effect_are_durable() -> None:
     world = World()
     await world.intake.process([message(0), message(1, body=b"oops"), message(2), message(3)])
-    assert [name for name, _ in world.log] == ["park", "apply", "ack", "publish", "batch"]
+    assert [name for name, _ in world.log] == ["park", "apply", "publish", "ack", "batch"]
 
 
 async def test_malformed_messages_alone_are_acked_once_parked() -> None:
@@ -215,7 +215,7 @@ async def test_verdicts_go_the_same_way_and_are_counted_apart() -> None:
     ]
     world.log.clear()
     await world.intake.process(batch)
-    assert [name for name, _ in world.log] == ["park", "apply", "ack", "publish", "batch"]
+    assert [name for name, _ in world.log] == ["park", "apply", "publish", "ack", "batch"]
     assert world.acked[3:] == [one.position for one in batch]
     assert world.outcomes == {"counted": 3, "not_json": 1}
     assert world.judged == {"cleared": 1, "duplicate": 1, "stale": 1, "upheld": 1}

@@ -71,6 +71,23 @@ def caused(error: Exception, cause: BaseException) -> Exception:
                 "it may also be that one side speaks TLS and the other does not"
             ),
         ),
+        (
+            redis.exceptions.OutOfMemoryError("command not allowed"),
+            "the server's memory is full: command not allowed",
+        ),
+        (
+            redis.exceptions.ResponseError(
+                "Error running script (call to f_1): @user_script: 1: -OOM command not allowed"
+            ),
+            (
+                "the server's memory is full: Error running script (call to f_1): "
+                "@user_script: 1: -OOM command not allowed"
+            ),
+        ),
+        (redis.exceptions.ResponseError("MISCONF AOF"), "the server can't write to its disk: MISCONF AOF"),
+        (redis.exceptions.MasterDownError("down"), "the server takes no writes: down"),
+        (redis.exceptions.BusyLoadingError("loading"), "the server is loading its data: loading"),
+        (redis.exceptions.ClusterDownError("down"), "the Cluster does not serve all slots: down"),
         (RuntimeError("odd\nerror"), "RuntimeError: odd error"),
     ],
 )

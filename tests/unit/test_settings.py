@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from image_moderation.domain.policy import Policy
 from image_moderation.settings import Settings, SettingsError, milliseconds
 from image_moderation.settings.effective import effective
-from image_moderation.wiring import policy
+from image_moderation.store.durability import Durability
+from image_moderation.wiring import durability, policy
 
 BROKER = {"MODERATION_BROKER_URL": "redis://user:hunter2@broker:6379/0?protocol=3"}
 SECRET = "hunter2"
@@ -92,6 +93,12 @@ def test_durations(text: str, duration: timedelta) -> None:
     assert load(REPORT_WINDOW=text).report_window == duration
 
 
+def test_how_safe_a_write_must_be() -> None:
+    assert durability(load()) == Durability(replicas=0, fsync=False)
+    assert durability(load(STORE_MIN_REPLICAS="off", STORE_FSYNC="OFF")) == Durability()
+    assert durability(load(STORE_MIN_REPLICAS="2", STORE_FSYNC="On")) == Durability(replicas=2, fsync=True)
+
+
 @pytest.mark.parametrize("unset", ["", " ", "off", "OFF"])
 def test_off_and_empty_mean_unset(unset: str) -> None:
     settings = load(
@@ -116,6 +123,8 @@ def test_off_and_empty_mean_unset(unset: str) -> None:
         ("BLOCK_THRESHOLD", "2.5", "a whole number"),
         ("BLOCK_THRESHOLD", "9" * 5_000, "a whole number"),
         ("BATCH_SIZE", "5001", "from 1 to 5,000"),
+        ("STORE_MIN_REPLICAS", "17", "from 0 to 16"),
+        ("STORE_FSYNC", "yes", "on or off"),
         ("MAX_EVENT_BYTES", "1023", "from 1,024 to 1,048,576"),
         ("MAX_DELIVERIES", "0", "from 1 to 1,000"),
         ("DEAD_LETTER_MAX_BYTES", "1048575", "from 1,048,576 to 1,099,511,627,776"),
@@ -166,7 +175,8 @@ def test_an_unusable_value_is_reported_in_one_line(name: str, value: str, takes:
     ("name", "value", "says"),
     [
         ("BROKER_URL", "mqtt://hunter2:1883", "its scheme is not supported here"),
-        ("BROKER_URL", "redis+cluster://hunter2", "its scheme is not supported here"),
+        ("BROKER_URL", "redis+cluster://hunter2", "a Redis Cluster can be the store alone: "),
+        ("BROKER_URL", "rediss+cluster://hunter2", "a Redis Cluster can be the store alone: "),
         ("BROKER_URL", "hunter2", "it is not a URL"),
         ("BROKER_URL", "redis://:hunter2@", "it names no host"),
         ("BROKER_URL", "redis://u:1/hunter2@host", "its path"),
@@ -219,7 +229,7 @@ def test_every_fault_has_its_line() -> None:
     ]
     assert lines[1] == (
         "MODERATION_BROKER_URL: got nothing; takes the broker's URL: redis://, rediss://, unix://, "
-        "kafka://, kafka+tls://, amqp://, amqps://, nats:// or nats+tls://"
+        "redis+sentinel://, rediss+sentinel://, kafka://, kafka+tls://, amqp://, amqps://, nats:// or nats+tls://"
     )
 
 

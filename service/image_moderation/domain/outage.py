@@ -14,6 +14,11 @@ class Cause(StrEnum):
     ADDRESS = "the host name can't be resolved"
     REFUSED = "connection refused"
     TIMEOUT = "no answer in time"
+    MEMORY = "the server's memory is full"
+    DISK = "the server can't write to its disk"
+    READ_ONLY = "the server takes no writes"
+    LOADING = "the server is loading its data"
+    CLUSTER = "the Cluster does not serve all slots"
 
 
 _SIGNS = {
@@ -27,6 +32,13 @@ _SIGNS = {
     Cause.ADDRESS: r"\bgaierror\b|\bName or service not known\b|\bFailed to resolve\b",
     Cause.REFUSED: r"\bConnectionRefusedError\b|\bConnection refused\b",
     Cause.TIMEOUT: r"\bTimeoutError\b|_TIMED_OUT\b",
+    # Of Redis alone, in the words of the server: 6.2 has them within the error of a script.
+    Cause.MEMORY: r"\bOutOfMemoryError\b|\bOOM\b",
+    Cause.DISK: r"\bMISCONF\b",
+    Cause.READ_ONLY: r"\bReadOnlyError\b|\bREADONLY\b|\bNOREPLICAS\b|\bMASTERDOWN\b|\bMasterDownError\b",
+    Cause.LOADING: r"\bBusyLoadingError\b|\bLOADING\b",
+    Cause.CLUSTER: r"\bClusterDownError\b|\bCLUSTERDOWN\b|\bSlotNotCoveredError\b"
+    r"|\bAll slots are not covered\b",
 }
 _WANTS_ANOTHER = "the server wants a certificate of an authority that it knows"
 _HINTS = {

@@ -80,8 +80,10 @@ class Intake:
             applied = await self._until_available(
                 "apply", lambda attempt: self._store.apply(events, retried=retried or attempt > 1)
             )
-            await self._until_available("ack", lambda _: self._source.ack(messages))
-            await self._publish(applied)
+            ack = self._until_available("ack", lambda _: self._source.ack(messages))
+            # Side by side: who waits for a block need not wait for the ack as well.
+            await (asyncio.gather(self._publish(applied), ack) if applied.entries else ack)
+            self._tell_shadow(applied)
             if messages[0].channel == REVIEWED_CHANNEL:
                 self._metrics.verdicts(Counter(applied.outcomes))
             else:
@@ -99,12 +101,15 @@ class Intake:
         applied = await self._until_available(
             "apply", lambda attempt: self._store.apply(ticks, retried=attempt > 1)
         )
-        await self._publish(applied)
+        if applied.entries:
+            await self._publish(applied)
+        self._tell_shadow(applied)
 
     async def _publish(self, applied: Applied) -> None:
-        if applied.entries:
-            await self._until_available("publish", lambda _: self._outbox.publish(applied.entries))
-        # Decisions of shadow mode are counted and logged, and nothing else.
+        await self._until_available("publish", lambda _: self._outbox.publish(applied.entries))
+
+    def _tell_shadow(self, applied: Applied) -> None:
+        """Count and log the decisions of shadow mode, and nothing else."""
         for decision in applied.shadow:
             self._metrics.decision(decision.action, decision.trigger, "shadow")
             log.info(

@@ -21,6 +21,7 @@ UNSET = {
     "store_ca": "the system's authorities",
     "store_cert": "none is shown",
     "store_key": "none is needed",
+    "store_fsync": "a report is acked before the store's disk has it",
     "review_threshold": "no number of reporters asks for a review",
     "review_grace": "no block waits for a moderator",
     "urgent_reasons": "no reason is urgent",

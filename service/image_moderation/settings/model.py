@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     store_ca: str | None = file("ca")
     store_cert: str | None = file("cert")
     store_key: str | None = file("key")
+    store_min_replicas: int = whole(0, 0, 16)
+    store_fsync: Annotated[Literal["on"], BeforeValidator(lower)] | None = Field(
+        None, description="on or off"
+    )
     block_threshold: int = whole(5, 1, 1_000)
     report_window: Duration = duration("30d", "1s", "3650d")
     # The store keeps a decided case never shorter than an open one; README says how long that is.

@@ -6,7 +6,9 @@ from typing import Any
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image_moderation.domain.errors import Misconfigured
 from image_moderation.redis_connection import Client, is_refused
@@ -28,7 +30,7 @@ async def check_server(redis: Client) -> None:
         Misconfigured: it may evict keys, or is too old.
         redis.exceptions.RedisError: call again.
     """
-    for info in await _checking(redis, "INFO", hint=_MAY_EVICT):
+    for info in await _checking(redis, "INFO", hint=_MAY_EVICT, replicas=True):
         _check(info)
     # Two questions: Redis 6.2 takes one pattern at a time.
     files = await _checking(redis, "CONFIG GET", "appendonly", hint=_MAY_FORGET)
@@ -44,8 +46,8 @@ async def check_server(redis: Client) -> None:
 async def clock_offset(redis: Client, clock: Callable[[], int]) -> int:
     """Return by how many milliseconds this process's clock is ahead of the store's, negative if behind.
 
-    Less than the truth by what the question took, so that a slow answer raises no alarm. Of the nodes of a
-    Cluster the one that differs most.
+    Less than the truth by what the question took, so that a slow answer raises no alarm. Of the
+    primaries of a Cluster the one that differs most.
 
     Raises:
         redis.exceptions.RedisError: call again.
@@ -60,10 +62,10 @@ async def clock_offset(redis: Client, clock: Callable[[], int]) -> int:
     return max(offsets, key=abs)
 
 
-async def _checking(redis: Client, *command: str, hint: str) -> list[dict[str, Any]]:
-    """Return the answers of every node; none where the user may not ask, or a managed server forbids it."""
+async def _checking(redis: Client, *command: str, hint: str, replicas: bool = False) -> list[dict[str, Any]]:
+    """Return what `_every_node` does; none where the user may not ask, or a managed server forbids it."""
     try:
-        return await _every_node(redis, *command)
+        return await _every_node(redis, *command, replicas=replicas)
     except (ResponseError, NoPermissionError) as error:
         if not is_refused(error):
             raise
@@ -71,14 +73,27 @@ async def _checking(redis: Client, *command: str, hint: str) -> list[dict[str, A
         return []
 
 
-async def _every_node(redis: Client, *command: str) -> list[Any]:
-    """Return the answer of the one server, or of every node of a Cluster, which otherwise asks any one."""
+async def _every_node(redis: Client, *command: str, replicas: bool = False) -> list[Any]:
+    """Return the answer of the one server, or of every primary of a Cluster, which otherwise asks any one.
+
+    With `replicas` also theirs, but of those that don't answer: they may be away, and nothing waits for them.
+    """
     execute: Any = redis.execute_command  # untyped in redis-py
     if not isinstance(redis, RedisCluster):
         return [await execute(*command)]
     await redis.initialize()
     # Node by node: of several at once the client gives a dictionary, but of one its bare answer.
-    return list(await gather(*(execute(*command, target_nodes=node) for node in redis.get_nodes())))
+    answers: list[Any] = list(
+        await gather(*(execute(*command, target_nodes=node) for node in redis.get_primaries()))
+    )
+    if replicas:
+        more = (execute(*command, target_nodes=node) for node in redis.get_replicas())
+        found = await gather(*more, return_exceptions=True)
+        answers += [one for one in found if not isinstance(one, (RedisConnectionError, RedisTimeoutError))]
+        failed = next((one for one in answers if isinstance(one, BaseException)), None)
+        if failed is not None:
+            raise failed
+    return answers
 
 
 def _check(info: dict[str, Any]) -> None:

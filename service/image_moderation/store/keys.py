@@ -4,6 +4,7 @@
 - `<prefix>:{pNN}:outbox`: decisions not yet published; no TTL: a decision stays until it is published.
 - `<prefix>:{pNN}:due`: images whose block waits; expires with the latest of their cases.
 - `<prefix>:{pNN}:reviews`: images with an unanswered review; likewise.
+- `<prefix>:{pNN}:confirmed`: written before each confirmation (`durability.py`); expires a minute later.
 - `<prefix>:breaker`: the automatic blocks of the last hour; expires two hours after the latest.
 - `<prefix>:reporter-key`: the digests' key or its fingerprint; no TTL: without it no reporter is recognised.
 """
@@ -38,3 +39,7 @@ class Keys:
     def outbox(self, image_id: bytes) -> bytes:
         """Return the key of the outbox that holds an image's decisions."""
         return self.outboxes[partition_of(image_id)]
+
+    def confirmed(self, key: bytes) -> bytes:
+        """Return the key of the write before a confirmation, in the partition of a partition's `key`."""
+        return key[: key.index(b"}") + 1] + b":confirmed"

@@ -4,7 +4,7 @@ Each script's own header documents its keys and every reply; `arguments.py` docu
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, TypeVar
@@ -23,6 +23,7 @@ from image_moderation.store.formats import Constant
 from image_moderation.store.signature import Signature, inline
 
 Command = tuple[Any, ...]
+Send = Callable[[Client, Sequence[Command]], Awaitable[list[Any]]]
 
 A = TypeVar("A", bound=tuple[Any, ...])
 
@@ -62,8 +63,10 @@ FORGET = Script("forget", ForgetArguments, constants=layout.CONSTANTS)
 ALL = (APPLY, CLAIM_DUE, DELIVER, FORGET)
 
 
-async def run(redis: Client, commands: Sequence[Command]) -> list[Any]:
+async def run(redis: Client, commands: Sequence[Command], send: Send | None = None) -> list[Any]:
     """Run script calls in one round trip and return their replies in order.
+
+    `send` does the round trip, and returns an error in the place of the reply that it stands for.
 
     A restart or a failover makes a server lose its scripts, so that it refuses calls. Those calls alone run
     again once the scripts are loaded, so that no other call's reply is lost.
@@ -71,12 +74,13 @@ async def run(redis: Client, commands: Sequence[Command]) -> list[Any]:
     Raises:
         redis.exceptions.RedisError: as the client raises it; any of the calls may have been applied.
     """
-    replies = await _pipeline(redis, commands)
+    send = send or _pipeline
+    replies = await send(redis, commands)
     refused = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if refused:
         for script in ALL:
             await redis.script_load(script.text)
-        again = await _pipeline(redis, [commands[number] for number in refused])
+        again = await send(redis, [commands[number] for number in refused])
         for number, reply in zip(refused, again, strict=True):
             replies[number] = reply
     for command, reply in zip(commands, replies, strict=True):

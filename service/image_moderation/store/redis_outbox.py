@@ -6,6 +6,7 @@ from image_moderation.domain.decision import Backlog, Delivery, OutboxEntry, Pub
 from image_moderation.redis_connection import Client
 from image_moderation.store import lua
 from image_moderation.store.arguments import ClaimDueArguments, DeliverArguments
+from image_moderation.store.durability import NOTHING_MORE, Confirmation, Durability
 from image_moderation.store.keys import Keys
 from image_moderation.store.lua import Command
 from image_moderation.store.redis_errors import errors
@@ -29,12 +30,14 @@ class RedisOutbox:
         clock: Callable[[], int],
         lease: int = LEASE,
         decision_retention: int | None = None,
+        durability: Durability = NOTHING_MORE,
     ) -> None:
-        """Times in milliseconds. `deliver` trims a stream of entries older than `decision_retention`; None
-        keeps them for ever.
+        """Times in milliseconds. What is claimed is as safe as `durability` says. `deliver` trims a stream of
+        entries older than `decision_retention`; None keeps them for ever.
         """
         self._redis = redis
         self._keys = Keys(prefix)
+        self._confirmation = Confirmation(redis, durability, self._keys.confirmed)
         self._clock = clock
         self._lease = lease
         self._decision_retention = decision_retention
@@ -46,6 +49,9 @@ class RedisOutbox:
         commands = [lua.CLAIM_DUE.command((outbox,), arguments) for outbox in self._keys.outboxes]
         async with errors():
             replies = await lua.run(self._redis, commands)
+            claimed = [outbox for outbox, tokens in zip(self._keys.outboxes, replies, strict=True) if tokens]
+            if claimed:  # nearly never: one more round trip
+                await self._confirmation.confirm(claimed)
         return [OutboxEntry(thaw(token), token) for reply in replies for token in reply]
 
     async def settle(self, entries: Sequence[OutboxEntry]) -> Sequence[bool]:

@@ -21,6 +21,7 @@ from image_moderation.store.arguments import ApplyArguments, ClaimDueArguments
 from image_moderation.store.breaker import Breaker
 from image_moderation.store.checks import check_server, clock_offset
 from image_moderation.store.digests import Digests
+from image_moderation.store.durability import NOTHING_MORE, Confirmation, Durability
 from image_moderation.store.keys import Keys
 from image_moderation.store.layout import decode
 from image_moderation.store.lua import Command
@@ -62,11 +63,13 @@ class RedisStore:
         reporter_key: bytes | None,
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes] = os.urandom,
+        durability: Durability = NOTHING_MORE,
         timer: Callable[[float], None] = lambda _: None,
         most_skew: int | None = None,
         on_clock_offset: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """`clock` gives milliseconds since 1970 UTC; `timer` takes the seconds of each `apply`.
+        """`clock` gives milliseconds since 1970 UTC; `timer` takes the seconds of each `apply`, which returns
+        once `durability` is reached.
 
         Where the clock is off from the store's by more than `most_skew` milliseconds the store counts as
         unavailable; None takes any clock. `on_clock_offset` takes the seconds by which it is ahead.
@@ -74,6 +77,7 @@ class RedisStore:
         self._redis = redis
         self._one_server = isinstance(redis, Redis)
         self._keys = Keys(prefix)
+        self._confirmation = Confirmation(redis, durability, self._keys.confirmed)
         self.breaker = Breaker(redis, self._keys, policy.max_blocks_per_hour)
         self._policy = policy
         self._policy_hash = policy.hash.encode()
@@ -100,14 +104,15 @@ class RedisStore:
         await self._check_clock()
         async with errors():
             await check_server(self._redis)
-        async with errors():
+            await self._confirmation.check_support()
             self._key_in_use = await agree_on_key(
                 self._redis, self._keys, self._reporter_key, self._random_bytes
             )
         self._digests = Digests(self._key_in_use)
 
     async def check(self) -> None:
-        """Check that the store answers, that the clocks agree, and that the reporter key is still in use.
+        """Check that the store answers, that the clocks agree, that the reporter key is still in use, and
+        that what was written is as safe as it must be.
 
         Raises:
             Misconfigured: another key is in use now.
@@ -117,6 +122,8 @@ class RedisStore:
             configured = self._reporter_key is not None
             await keep_record(self._redis, self._keys, self._key_in_use, configured=configured)
         await self._check_clock()
+        async with errors():
+            await self._confirmation.confirm(self._keys.outboxes)
 
     async def _check_clock(self) -> None:
         async with errors():
@@ -161,7 +168,7 @@ class RedisStore:
         blocks_left = await self.breaker.blocks_left(now)
         commands = self._apply_commands(calls, now, blocks_left, retried=retried)
         async with errors():
-            answers = await lua.run(self._redis, commands)
+            answers = await self._confirmation.run(commands)
         applied = [reader.read(call, reply) for call, reply in zip(calls, answers, strict=True)]
         await self.breaker.note(now, reader.applied().entries)
         return [

@@ -39,6 +39,7 @@ class Health:
     ) -> None:
         """`on_ready` is called with the readiness, at once and whenever it changes; `now` gives seconds."""
         self._now = now
+        self._set_at: dict[str, float] = {}
         self._logged: dict[str, float] = {}
         self._checks = dict.fromkeys(checks, STARTING)
         self._on_ready = on_ready
@@ -54,6 +55,7 @@ class Health:
             KeyError: there is no such check.
         """
         before = self._checks[name]
+        self._set_at[name] = self._now()
         after = OK if ok else _short(why)
         self._checks[name] = after
         if ok and before != OK:
@@ -75,6 +77,13 @@ class Health:
         if now - self._logged.get(name, -inf) >= REPEAT:
             self._logged[name] = now
             log.warning("check_failed", check=name, error=why)
+
+    def expire(self, names: Iterable[str], age: float) -> None:
+        """Set checks to not ok that were ok and have not been set for `age` seconds: an answer is overdue."""
+        now = self._now()
+        for name in names:
+            if self.ok(name) and now - self._set_at[name] >= age:
+                self.set(name, ok=False, why=f"no answer for {age:g} s")
 
     def ok(self, name: str) -> bool:
         """True if the check `name` was ok when it was last set."""

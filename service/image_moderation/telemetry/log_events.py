@@ -108,6 +108,11 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     ),
     "group_created": LogEvent("info", ("channel", "group"), "Redis: the consumer group was missing."),
     "stream_created": LogEvent("info", ("stream",), "NATS: the stream was missing."),
+    "stream_has_fewer_replicas": LogEvent(
+        "warning",
+        ("count", "wanted"),
+        "NATS: the stream was there, with fewer replicas than the URL asks for.",
+    ),
     "stream_not_trimmed": LogEvent(
         "warning",
         ("server_version",),

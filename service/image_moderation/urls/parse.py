@@ -20,6 +20,10 @@ _URL = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\])(?::([0-9]{1,5}))?")
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 _ESCAPES = "in a password write '/' as %2F, '@' as %40, '?' as %3F, '%' as %25"
+_NO_BROKER = (
+    "a Redis Cluster can be the store alone: it has each stream on one node, whatever the load, and a dead "
+    "letter and its ack on two"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ def parse(text: str, schemes: Collection[str] = SCHEMES) -> Url:
     match = _URL.fullmatch(text)
     if match is None and "://" not in text:
         raise UrlError("it is not a URL")
+    if match is not None and match[1] not in schemes and match[1] in ("redis+cluster", "rediss+cluster"):
+        raise UrlError(_NO_BROKER)
     if match is None or match[1] not in schemes:
         raise UrlError("its scheme is not supported here")
     name, netloc, path, query, fragment = match.groups()

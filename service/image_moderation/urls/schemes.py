@@ -161,16 +161,18 @@ _ROWS = (
         True,
         option.REDIS + option.REDIS_TLS,
     ),
-    Scheme("redis+sentinel", 26379, _PRIMARY, _ANY, None, True, _SEVERAL, False, _SENTINEL),
+    Scheme("redis+sentinel", 26379, _PRIMARY, _ANY, _REDIS, True, _SEVERAL, False, _SENTINEL),
     Scheme(
-        "rediss+sentinel", 26379, _PRIMARY, _ANY, None, True, _SEVERAL, True, _SENTINEL + option.REDIS_TLS
+        "rediss+sentinel", 26379, _PRIMARY, _ANY, _REDIS, True, _SEVERAL, True, _SENTINEL + option.REDIS_TLS
     ),
     Scheme("kafka", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, False, option.KAFKA),
     Scheme("kafka+tls", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, True, option.KAFKA + option.TLS),
     Scheme("amqp", 5672, _VIRTUAL_HOST, _BOTH, _RABBITMQ, options=option.AMQP),
     Scheme("amqps", 5671, _VIRTUAL_HOST, _BOTH, _RABBITMQ, tls=True, options=option.AMQP + option.TLS),
-    Scheme("nats", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL),
-    Scheme("nats+tls", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL, tls=True, options=option.TLS),
+    Scheme("nats", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL, options=option.NATS),
+    Scheme(
+        "nats+tls", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL, tls=True, options=option.NATS + option.TLS
+    ),
 )
 
 SCHEMES = {row.name: row for row in _ROWS}

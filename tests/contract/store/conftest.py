@@ -1,4 +1,4 @@
-"""Every store in turn: the one in memory, and the one in Redis on Valkey, Redis 7.0 and 6.2, and a Cluster."""
+"""Every store in turn: in memory; in Redis on Valkey, Redis 7.0 and 6.2; and a Cluster."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from image_moderation.embedded import EmbeddedRedis
+from tests.support.brokers.cluster import Cluster
 from tests.support.brokers.harness import Harness
 
 Name = Literal["redis", "nats", "rabbitmq", "kafka"]
@@ -35,3 +36,10 @@ def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:
     module = import_module(f"{__package__}.{name}")
     harness: Harness = getattr(module, f"{name.capitalize()}Harness")(place)
     return harness
+
+
+def start_cluster(name: str, place: Path) -> Cluster:
+    """Start three nodes of a broker, or of OLD_NATS; close them in the end."""
+    from tests.support.brokers.nats_cluster import NatsCluster, OldNatsCluster
+
+    return OldNatsCluster(place) if name == OLD_NATS else NatsCluster(place)

@@ -44,6 +44,9 @@ class NatsHarness:
         loses=("durable", "stream"),
     )
 
+    patience = 5.0
+    """Seconds that a call may take."""
+
     def __init__(self, place: Path) -> None:
         self._program = self.program()
         self._place = place
@@ -66,6 +69,11 @@ class NatsHarness:
         return self.url
 
     @property
+    def servers(self) -> list[str]:
+        """As nats-py takes them."""
+        return [self.url]
+
+    @property
     def port(self) -> int:
         return self._port
 
@@ -76,8 +84,12 @@ class NatsHarness:
     def site_url(self) -> str:
         return self.url
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     def fresh(self) -> None:
-        if self._process is None:
+        if not self.runs:
             self.restart()
 
         async def empty(jetstream: JetStreamContext) -> None:
@@ -187,11 +199,13 @@ class NatsHarness:
 
         self._run(delete)
 
-    def _run(self, call: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    def _run(self, call: Callable[[JetStreamContext], Awaitable[T]], servers: list[str] | None = None) -> T:
         async def run() -> T:
-            client = await nats.connect(self.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
+            client = await nats.connect(
+                servers or self.servers, allow_reconnect=False, connect_timeout=2, error_cb=ignore
+            )
             try:
-                return await call(client.jetstream())
+                return await call(client.jetstream(timeout=self.patience))
             finally:
                 await client.close()
 
@@ -206,7 +220,7 @@ async def _kept(jetstream: JetStreamContext, channel: str) -> int:
     return (info.state.subjects or {}).get(channel, 0)
 
 
-async def _ignore(error: Exception) -> None:
+async def ignore(error: Exception) -> None:
     """A server that isn't up yet is no news."""
 
 

@@ -11,7 +11,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from image_moderation.brokers.nats.connection import errors
 from image_moderation.brokers.nats.history import history
 from image_moderation.brokers.nats.publisher import NatsPublisher
-from image_moderation.brokers.nats.topology import STREAM, ensure_stream
+from image_moderation.brokers.nats.topology import STREAM, Stream
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import Outgoing, RawMessage
 
@@ -24,19 +24,20 @@ POLL = 1.0
 class NatsClient:
     """Publishes, and follows subjects. See `port.BrokerClient`."""
 
-    def __init__(self, client: Client) -> None:
-        """`client` stays the caller's to close."""
+    def __init__(self, client: Client, replicas: int) -> None:
+        """`client` stays the caller's to close; `replicas` is that of `Stream`."""
         self._client = client
         self._jetstream = client.jetstream()
+        self._stream = Stream(self._jetstream, replicas)
         self._publisher = NatsPublisher(client, self._jetstream)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[str]:
         with errors():
-            await ensure_stream(self._jetstream)
+            await self._stream.ensure()
             return [str(position) for position in await self._publisher.publish(messages)]
 
     def history(self, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
-        return history(self._jetstream, channels)
+        return history(self._stream, channels)
 
     @asynccontextmanager
     async def follow(
@@ -46,7 +47,7 @@ class NatsClient:
         policy = DeliverPolicy.ALL if from_start else DeliverPolicy.NEW
         reconnects = self._client.stats["reconnects"]
         with errors():
-            await ensure_stream(self._jetstream)
+            await self._stream.ensure()
             subscriptions = [
                 await self._jetstream.subscribe(
                     channel,

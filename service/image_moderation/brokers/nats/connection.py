@@ -100,8 +100,8 @@ class Connection:
             max_reconnect_attempts=reconnects,
             reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; nats-py takes fractions
             connect_timeout=2,
-            # The client notices a server that hangs with an open connection after two of these.
-            ping_interval=10,
+            # After three of these the client leaves a server that hangs with an open connection.
+            ping_interval=2,
             error_cb=self._keep_error,
             apply_types=False,
             logger=None,
@@ -156,6 +156,11 @@ def _security(url: Url) -> NatsSecurity:
     if url.password is None:
         return NatsToken(url.username, ssl_context=context)
     return NatsUserPassword(url.username, url.password, ssl_context=context)
+
+
+def replicas_of(url: str) -> int:
+    """Return how many copies a stream that is made shall have."""
+    return int(parse(url).options.get("replicas", 1))
 
 
 @asynccontextmanager

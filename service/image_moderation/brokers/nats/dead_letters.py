@@ -8,7 +8,7 @@ from nats.js.errors import NotFoundError
 
 from image_moderation.brokers.nats.connection import errors
 from image_moderation.brokers.nats.publisher import NatsPublisher
-from image_moderation.brokers.nats.topology import STREAM, ensure_stream, next_message
+from image_moderation.brokers.nats.topology import STREAM, Stream, next_message
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
@@ -21,20 +21,21 @@ class NatsDeadLetters:
 
     purge_note = ""
 
-    def __init__(self, client: Client) -> None:
-        """`client` stays the caller's to close."""
+    def __init__(self, client: Client, replicas: int) -> None:
+        """`client` stays the caller's to close; `replicas` is that of `Stream`."""
         self._jetstream = client.jetstream()
+        self._stream = Stream(self._jetstream, replicas)
         self._publisher = NatsPublisher(client, self._jetstream)
 
     async def count(self) -> int:
         with errors():
-            await ensure_stream(self._jetstream)
+            await self._stream.ensure()
             info = await self._jetstream.stream_info(STREAM, subjects_filter=DEAD_LETTER_CHANNEL)
         return (info.state.subjects or {}).get(DEAD_LETTER_CHANNEL, 0)
 
     async def entries(self) -> AsyncIterator[tuple[str, bytes]]:
         with errors():
-            await ensure_stream(self._jetstream)
+            await self._stream.ensure()
             last = (await self._jetstream.stream_info(STREAM)).state.last_seq
         sequence = 0
         while sequence < last:

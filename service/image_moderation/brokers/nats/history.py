@@ -11,19 +11,20 @@ from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.history import merged
 from image_moderation.brokers.nats.connection import errors
 from image_moderation.brokers.nats.messages import raw_message
-from image_moderation.brokers.nats.topology import STREAM, ensure_stream
+from image_moderation.brokers.nats.topology import STREAM, Stream
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 
 
-def history(jetstream: JetStreamContext, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
+def history(stream: Stream, channels: Sequence[str]) -> AsyncIterator[RawMessage]:
     """See `port.BrokerClient`."""
-    return merged([_messages(jetstream, channel) for channel in channels])
+    return merged([_messages(stream, channel) for channel in channels])
 
 
-async def _messages(jetstream: JetStreamContext, channel: str) -> AsyncIterator[RawMessage]:
+async def _messages(stream: Stream, channel: str) -> AsyncIterator[RawMessage]:
     with errors():
-        await ensure_stream(jetstream)
+        await stream.ensure()
+        jetstream = stream.jetstream
         last = await _last(jetstream, channel)
     if not last:
         return

@@ -29,6 +29,8 @@ BATCH_BYTES = MOST_IN_HAND // 5
 """Of one batch. Both channels together have four lanes; the rest is for their dead letters."""
 NO_MESSAGES = ("404", "408")
 """The statuses that end a request after which there are no more messages."""
+ASK_AGAIN = ("Batch Completed", "Leadership Change", "Server Shutdown")
+"""Descriptions of a status that ends a request and refuses nothing: another server answers the next one."""
 
 
 class Inbox:
@@ -61,8 +63,9 @@ class Inbox:
         elif message.subject == f"{self.subject}.{self._requests}":
             headers = message.headers or {}
             status = headers.get("Status", "")
-            if not self.messages and status not in NO_MESSAGES:
-                self.refusal = f"{status} {headers.get('Description', '')}".strip()
+            description = headers.get("Description", "")
+            if not self.messages and status not in NO_MESSAGES and description not in ASK_AGAIN:
+                self.refusal = f"{status} {description}".strip()
             self.ended.set()
 
     async def close(self) -> None:

@@ -4,11 +4,19 @@ import re
 
 import structlog
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, RawStreamMsg, StreamConfig
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.api import (
+    AckPolicy,
+    ClusterInfo,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    RawStreamMsg,
+    StreamConfig,
+)
+from nats.js.errors import APIError, NotFoundError
 
 from image_moderation.brokers.port import Figures, Options
-from image_moderation.domain.errors import Misconfigured
+from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.events.models import CHANNELS, REPORTED_CHANNEL, REVIEWED_CHANNEL
 
 STREAM = "IMAGE_MODERATION"
@@ -21,6 +29,10 @@ MAX_PENDING_BATCHES = 6
 """The same in batches, where these are large: two for each lane of a replica."""
 OVERLAP = 10065
 """The server's error code: another stream has these subjects."""
+NO_CLUSTER = 10074
+"""The server's error code: only a cluster can have replicas."""
+SILENT = 3_000_000_000
+"""Nanoseconds after which a server that says nothing counts as gone; each says something once a second."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +51,11 @@ def durable_name(group: str, channel: str) -> str:
 class Durable:
     """The durable consumer of one channel. Errors are nats-py's."""
 
-    def __init__(self, jetstream: JetStreamContext, channel: str, options: Options) -> None:
+    def __init__(self, stream: "Stream", channel: str, options: Options) -> None:
         self.ack_wait = options.redeliver_after / 1000
         """Seconds after which the server redelivers a message without an ack."""
-        self._jetstream = jetstream
+        self._stream = stream
+        self._jetstream = stream.jetstream
         self._channel = channel
         self._config = ConsumerConfig(
             durable_name=durable_name(options.group, channel),
@@ -68,7 +81,7 @@ class Durable:
         try:
             info: ConsumerInfo = await self._jetstream.consumer_info(STREAM, name)
         except NotFoundError:
-            await ensure_stream(self._jetstream)
+            await self._stream.ensure()
             info = await self._jetstream.add_consumer(STREAM, self._config)
             log.info("consumer_created", channel=self._channel, consumer=name)
         config = info.config
@@ -97,8 +110,13 @@ class Durable:
             await self._jetstream.purge_stream(STREAM, seq=floor + 1, subject=self._channel)
 
     async def figures(self, now: int) -> Figures:
-        """How far behind the durable is; `now` is in milliseconds."""
+        """How far behind the durable is; `now` is in milliseconds.
+
+        Raises:
+            BrokerUnavailable: the servers that have the durable are no majority.
+        """
         info = await self.ensure()
+        require_majority(info.cluster)
         pending = info.num_ack_pending or 0
         age = 0.0
         if pending:
@@ -108,31 +126,69 @@ class Durable:
         return Figures(info.num_pending or 0, pending, age)
 
 
-async def ensure_stream(jetstream: JetStreamContext) -> None:
-    """Create the stream if it is missing; one that exists stays as its operator made it.
+class Stream:
+    """The stream of all channels. Errors are nats-py's."""
+
+    def __init__(self, jetstream: JetStreamContext, replicas: int) -> None:
+        """`replicas` is how many servers of a cluster shall have it, if it is made here."""
+        self.jetstream = jetstream
+        self._replicas = replicas
+
+    async def ensure(self) -> None:
+        """Create the stream if it is missing; one that exists stays as its operator made it.
+
+        Raises:
+            Misconfigured: it doesn't take every channel, another stream does, or there is no cluster for it.
+        """
+        try:
+            info = await self.jetstream.stream_info(STREAM)
+        except NotFoundError:
+            await self._create()
+            return
+        subjects = info.config.subjects or []
+        for channel in CHANNELS:
+            if not any(takes(subject, channel) for subject in subjects):
+                raise Misconfigured(
+                    f"MODERATION_BROKER_URL: the stream {STREAM} there doesn't take {channel}; "
+                    f"give it {SUBJECTS}"
+                )
+        if (info.config.num_replicas or 1) < self._replicas:
+            log.warning("stream_has_fewer_replicas", count=info.config.num_replicas, wanted=self._replicas)
+
+    async def _create(self) -> None:
+        config = StreamConfig(
+            name=STREAM, subjects=[SUBJECTS], duplicate_window=120, num_replicas=self._replicas
+        )
+        try:
+            await self.jetstream.add_stream(config)
+        except APIError as error:
+            if error.err_code == OVERLAP:
+                raise Misconfigured(
+                    f"MODERATION_BROKER_URL: a stream other than {STREAM} takes subjects of {SUBJECTS} there"
+                ) from None
+            if error.err_code == NO_CLUSTER:
+                raise Misconfigured(
+                    f"MODERATION_BROKER_URL: its option replicas is {self._replicas}, "
+                    "but the server is not part of a cluster"
+                ) from None
+            raise
+        log.info("stream_created", stream=STREAM)
+
+
+def require_majority(cluster: ClusterInfo | None) -> None:
+    """Refuse an answer of a leader that has lost the majority of its servers.
+
+    For up to twenty seconds it goes on answering questions, and stores nothing.
 
     Raises:
-        Misconfigured: it doesn't take every channel, or another stream does.
+        BrokerUnavailable: so it is.
     """
-    try:
-        info = await jetstream.stream_info(STREAM)
-    except NotFoundError:
-        try:
-            await jetstream.add_stream(StreamConfig(name=STREAM, subjects=[SUBJECTS], duplicate_window=120))
-        except BadRequestError as error:
-            if error.err_code != OVERLAP:
-                raise
-            raise Misconfigured(
-                f"MODERATION_BROKER_URL: a stream other than {STREAM} takes subjects of {SUBJECTS} there"
-            ) from None
-        log.info("stream_created", stream=STREAM)
-        return
-    subjects = info.config.subjects or []
-    for channel in CHANNELS:
-        if not any(takes(subject, channel) for subject in subjects):
-            raise Misconfigured(
-                f"MODERATION_BROKER_URL: the stream {STREAM} there doesn't take {channel}; give it {SUBJECTS}"
-            )
+    others = (cluster and cluster.replicas) or []
+    silent = [peer for peer in others if (peer.active or 0) > SILENT]
+    if 2 * len(silent) > len(others):
+        raise BrokerUnavailable(
+            f"the cluster has no majority: of {len(others) + 1} servers {len(silent)} say nothing"
+        )
 
 
 async def next_message(jetstream: JetStreamContext, channel: str, sequence: int) -> RawStreamMsg | None:

@@ -16,6 +16,7 @@ from image_moderation.brokers.nats.connection import (
     PURGE_IS_SAFE,
     Connection,
     errors,
+    replicas_of,
     require_connection,
     server_version,
     telemetry,
@@ -24,7 +25,7 @@ from image_moderation.brokers.nats.dead_letter_limit import DeadLetterLimit
 from image_moderation.brokers.nats.messages import decode_batch
 from image_moderation.brokers.nats.publisher import NatsPublisher
 from image_moderation.brokers.nats.reader import NatsReader
-from image_moderation.brokers.nats.topology import STREAM, Durable, durable_name
+from image_moderation.brokers.nats.topology import STREAM, Durable, Stream, durable_name
 from image_moderation.brokers.port import INCOMING, Figures, Options
 from image_moderation.brokers.reader import parse_batch
 from image_moderation.brokers.transport import BaseTransport
@@ -82,7 +83,9 @@ class NatsTransport(BaseTransport):
             log.warning("stream_not_trimmed", server_version=".".join(map(str, version)))
         jetstream = self._client.jetstream()
         self.publisher = NatsPublisher(self._client, jetstream)
-        self._durables = [Durable(jetstream, channel, self.options) for channel in INCOMING]
+        stream = Stream(jetstream, replicas_of(self.options.url))
+        await stream.ensure()
+        self._durables = [Durable(stream, channel, self.options) for channel in INCOMING]
         if self.options.dead_letter_max_bytes is not None:
             self._limit = DeadLetterLimit(
                 jetstream, self.options.dead_letter_max_bytes, may_purge=version >= PURGE_IS_SAFE

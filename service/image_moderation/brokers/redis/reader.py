@@ -4,6 +4,7 @@ Redis never delivers a pending entry again by itself, so this process claims tho
 counts as a delivery.
 """
 
+import asyncio
 from collections.abc import Iterable
 from importlib.resources import files
 from time import monotonic
@@ -20,6 +21,10 @@ from image_moderation.brokers.redis.messages import Entry, batch, raw_message
 from image_moderation.brokers.redis.topology import bytes_held
 from image_moderation.domain.message import RawMessage
 
+WORTH_A_LANE = 100
+"""Entries from which on a batch is worth a lane of its own. A batch costs as much as forty of its entries, so
+while few arrive, eight lanes would take them one by one, and each would wait for the seven others.
+"""
 POLL = 1000
 """Milliseconds that a read waits for entries; must stay well under the socket's timeout."""
 BATCH_BYTES = MOST_IN_HAND // 12
@@ -57,19 +62,36 @@ class RedisReader(Reader):
         self._abandoned_after = options.redeliver_after
         self._consumers = [f"{options.consumer}-{lane}" for lane in range(lanes)]
         self._claimer = f"{options.consumer}-reclaim"
+        self._worth_a_lane = min(WORTH_A_LANE, options.batch_size)
+        self._rush = asyncio.Event()
+        """Set while batches are worth a lane."""
+        self._alone = 0
+        """The lane that reads without a rush."""
         self._large = True  # until the first look
         self._look_at = 0.0
 
     async def next_batch(self, lane: int) -> dict[str, Any] | None:
-        """See `Reader`. While large entries wait, a script reads, which counts their bytes but can't wait."""
-        consumer = self._consumers[lane]
-        if not await self._has_large_entries():
-            entries = await self._read(consumer, ">", self._batch_size, block=POLL)
-        else:
-            most = (str(self._batch_size), str(BATCH_BYTES), str(STEP))
-            entries = await self.redis.eval(_READ, 1, self.channel, self._group, consumer, *most)
-            entries = entries or await self._read(consumer, ">", min(STEP, self._batch_size), block=POLL)
+        """See `Reader`. Once a batch isn't worth a lane, the lane that got it reads alone until one is: what
+        arrives while it works makes its next batch larger.
+        """
+        if lane != self._alone and not self._rush.is_set():
+            self._failures.pop(lane, None)  # the other lane will say if it can't read
+            await self._rush.wait()
+        entries = await self._next_entries(self._consumers[lane])
+        if len(entries) >= self._worth_a_lane:
+            self._rush.set()
+        elif self._rush.is_set():
+            self._rush.clear()
+            self._alone = lane
         return batch(self.channel, entries) if entries else None
+
+    async def _next_entries(self, consumer: str) -> list[Entry]:
+        """While large entries wait, a script reads, which counts their bytes but can't wait."""
+        if not await self._has_large_entries():
+            return await self._read(consumer, ">", self._batch_size, block=POLL)
+        most = (str(self._batch_size), str(BATCH_BYTES), str(STEP))
+        entries = await self.redis.eval(_READ, 1, self.channel, self._group, consumer, *most)
+        return entries or await self._read(consumer, ">", min(STEP, self._batch_size), block=POLL)
 
     async def _has_large_entries(self) -> bool:
         """Return whether full batches could hold more than MOST_IN_HAND, as of the last look.

@@ -27,11 +27,13 @@ from image_moderation.events.models import (
     REVIEW_CHANNEL,
     UNBLOCKED_CHANNEL,
 )
-from image_moderation.redis_connection import is_refused
+from image_moderation.redis_connection import close, connect_one, is_refused
 
 LANES = 8
 """Of the busy channel: so many that one always has a batch to parse while others wait."""
 
+MOST_CONNECTIONS = 100
+"""Unless the URL says how many. A lane holds one while it waits."""
 DELETION_MEMORY = 60_000
 """Milliseconds for which a deletion of unread messages is told."""
 CHANNELS = (*INCOMING, BLOCKED_CHANNEL, UNBLOCKED_CHANNEL, REVIEW_CHANNEL, DEAD_LETTER_CHANNEL)
@@ -70,11 +72,13 @@ class RedisTransport(BaseTransport):
             parser=parse_batch,
             decoder=decode_batch,
         )
+        # Of FastStream's own log, which is off: a deep copy of the StreamSub for each batch.
+        subscriber.get_log_context = lambda _: {}
         return RedisReader(channel, subscriber, options, lanes=LANES if channel == REPORTED_CHANNEL else 1)
 
     async def connect(self) -> None:
-        redis: Any = await self.broker.connect()
-        self._redis = redis
+        await self.broker.connect()  # opens nothing: its client is never used
+        redis = self._redis = self._redis or connect_one(self.options.url, most_connections=MOST_CONNECTIONS)
         take_raw_entries(redis)
         options = self.options
         self._groups = [Group(redis, channel, options.group, options.consumer) for channel in INCOMING]
@@ -165,5 +169,5 @@ class RedisTransport(BaseTransport):
 
     async def close(self) -> None:
         await self.broker.stop()
-        if self._redis is not None:  # FastStream leaves the connections open
-            await self._redis.connection_pool.disconnect()
+        if self._redis is not None:
+            await close(self._redis)
