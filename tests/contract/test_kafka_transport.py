@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from structlog.testing import capture_logs
 
 from image_moderation.brokers import calls
-from image_moderation.brokers.kafka.connection import client_settings
+from image_moderation.brokers.kafka import reader as kafka_reader
+from image_moderation.brokers.kafka.connection import client_settings, consumer_settings
 from image_moderation.brokers.kafka.messages import PartitionOffsets
 from image_moderation.brokers.kafka.reader import HOLD_AFTER
 from image_moderation.brokers.port import Options, Transport
@@ -19,9 +20,12 @@ from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoi
 from image_moderation.wiring import clock
 from tests.support.brokers.harness import Harness
 from tests.support.brokers.kafka.raw import publish_with_header
-from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, numbered, received
+from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, again, numbered, received
 from tests.support.servers import free_port
 from tests.support.waiting import stays_true_for_async, wait_until_async
+
+POLL_INTERVAL = {"max.poll.interval.ms": 6_000}
+"""The shortest that the session's time allows."""
 
 
 def transport(url: str) -> Transport:
@@ -117,6 +121,50 @@ async def test_the_group_goes_on_while_a_replica_waits(world: World) -> None:
     await wait_until_async(shares, "the one that waits has a new share, and little of it in hand", 20)
     waiting.gate.set()
     await wait_until_async(lambda: {*waiting.bodies(), *other.bodies()} == bodies, "reading goes on", TIMEOUT)
+    await world.nothing_waits()
+
+
+@pytest.mark.soak
+async def test_a_handler_slower_than_the_poll_interval_keeps_its_share(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is five minutes by default, after which the group excludes a member that has not polled."""
+    monkeypatch.setattr(
+        kafka_reader, "consumer_settings", lambda options: consumer_settings(options) | POLL_INTERVAL
+    )
+    world.harness.publish(REPORTED, numbered(1_000))
+    replica = await world.replica(gate=False)
+    await received(replica, 1)
+
+    async def reads() -> bool:
+        await replica.transport.revive()
+        return len(replica.received) < 1_000
+
+    await stays_true_for_async(reads, 2.5 * POLL_INTERVAL["max.poll.interval.ms"] / 1000, "it is a member")
+    replica.gate.set()
+    await received(replica, 1_000)
+    assert sorted(replica.bodies()) == sorted(numbered(1_000)), "nothing comes twice"
+    await world.nothing_waits()
+
+
+async def test_a_share_is_read_though_the_cluster_was_slow_to_say_where_the_group_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.harness.publish(REPORTED, numbered(100))
+    replica = await world.replica(start=False)
+    with monkeypatch.context() as slow:
+        slow.setattr(kafka_reader, "TIMEOUT", 0.0001)
+        await again(lambda: replica.transport.start(replica.handle))
+
+        async def fails() -> bool:
+            try:
+                await replica.transport.revive()
+            except BrokerUnavailable as error:
+                return "committed offsets" in str(error)
+            return False
+
+        await wait_until_async(fails, "the share is there, and the group's offsets are not", TIMEOUT)
+    await received(replica, 100)
     await world.nothing_waits()
 
 

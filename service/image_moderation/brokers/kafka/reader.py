@@ -8,11 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
 import structlog
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.brokers.kafka.connection import PREFETCHED_KILOBYTES, consumer_settings, errors
@@ -53,6 +54,8 @@ class KafkaReader(Reader):
         self.partitions: dict[Place, PartitionOffsets] = {}
         """This process's share. Another dictionary after each rebalance."""
         self._joined = False
+        self._unknown: list[TopicPartition] = []
+        """Of its share, those of which it could not yet be asked where the group stands."""
         self._settings = consumer_settings(options)
         self._batch_size = options.batch_size
         self._thread = ThreadPoolExecutor(1, "kafka-consumer")
@@ -120,6 +123,7 @@ class KafkaReader(Reader):
     def _poll(self, *, hold: bool = False) -> list[Batch]:
         """Commit, and read. With `hold` reading is paused; at most a message that was on its way comes."""
         consumer = self._open()
+        self._ask_standing(consumer)
         self._commit(consumer)
         if hold:
             consumer.pause(consumer.assignment())
@@ -172,12 +176,25 @@ class KafkaReader(Reader):
         if due:
             consumer.commit(offsets=due, asynchronous=True)
 
+    # The client calls `_assigned`, `_revoked` and `_lost` while it is polled. None may let a KafkaException
+    # out: confluent-kafka 2.16.1 raises it again as an object that is no exception. Nothing catches that, the
+    # thread ends, and this process would wait for its share for ever.
+
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Take a share. Called by the client while it is polled, as are the next two."""
+        """Take a share."""
         self.partitions = {(one.topic, one.partition): PartitionOffsets() for one in partitions}
+        self._unknown = partitions
         self._joined = True
-        for one in consumer.committed(partitions, timeout=TIMEOUT):
-            self.partitions[one.topic, one.partition] = self._standing(consumer, one)
+        with suppress(KafkaException):  # the next poll asks again
+            self._ask_standing(consumer)
+
+    def _ask_standing(self, consumer: Consumer) -> None:
+        """Ask where the group stands in partitions of which that is not known, and nothing was handed out."""
+        share = self.partitions
+        if asked := [one for one in self._unknown if share[one.topic, one.partition].next is None]:
+            for one in consumer.committed(asked, timeout=TIMEOUT):
+                share[one.topic, one.partition] = self._standing(consumer, one)
+        self._unknown = []
 
     def _standing(self, consumer: Consumer, committed: TopicPartition) -> PartitionOffsets:
         """Return where the group stands in a partition: at its beginning if the offset lies behind its end.
@@ -195,16 +212,16 @@ class KafkaReader(Reader):
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit finished messages, and give the share back. The client waits for the commit's answer."""
-        try:
+        with suppress(KafkaException):  # what was not committed is given to another reader
             self._commit(consumer, again=True)
-        finally:
-            self._lost(consumer, partitions)
+        self._lost(consumer, partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget the share: others may have it already."""
-        self.partitions = {}
+        self.partitions, self._unknown = {}, []
         self._joined = False
-        consumer.resume(partitions)  # or they would still be paused when they come back to this process
+        with suppress(KafkaException):
+            consumer.resume(partitions)  # or they would still be paused when they come back to this process
 
 
 def _restarted(topic: str, partition: int, offset: int) -> PartitionOffsets:

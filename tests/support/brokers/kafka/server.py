@@ -79,6 +79,13 @@ class Node:
             self.process.wait()
             self.process = None
 
+    def stop(self) -> None:
+        """End it as its operator would: it hands its partitions over to others."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(START)
+        self.process = None
+
     def freeze(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
