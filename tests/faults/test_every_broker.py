@@ -1,4 +1,4 @@
-"""The real service on every broker: a pass with a kill and a stop under load. `test_faults` has more faults."""
+"""The real service on every broker: a pass with a kill and a stop under load. `test_faults.py` has more."""
 
 import json
 from collections.abc import Iterator

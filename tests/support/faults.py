@@ -49,7 +49,6 @@ def _replica_stopped(site: FaultySite, rng: random.Random) -> None:
     victim = rng.choice(site.victims)
     victim.terminate()
     assert victim.wait() == 0
-    assert "drain_incomplete" not in victim.log
     victim.start()
 
 
@@ -121,7 +120,7 @@ def _cut(way: Callable[[FaultySite], ProxyThread], side: str) -> Strike:
     def strike(site: FaultySite, rng: random.Random) -> None:
         for _ in range(6):
             before = way(site).proxy.cuts
-            way(site).set("cut_once", side, rng.randrange(1, 60_000))
+            way(site).set("cut_once", side, rng.randrange(1, 10_000))
             wait_until(lambda: way(site).proxy.cuts > before, "a connection is cut", 30)  # noqa: B023 - at once
         way(site).set("pass_through")
 
