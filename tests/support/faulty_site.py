@@ -58,6 +58,9 @@ class Row:
 class FaultySite(Site):
     """A broker and a store, each behind a proxy. A context manager that ends what it started."""
 
+    spared: ServiceProcess | None = None
+    """A replica that no fault befalls alone."""
+
     def __init__(self, broker: str, harness: Harness, store: EmbeddedRedis, place: Path) -> None:
         """`store` is also the broker where `broker` is ONE_REDIS."""
         self.broker = broker
@@ -78,8 +81,6 @@ class FaultySite(Site):
             broker_url=harness.url_at(self.to_broker.proxy.port),
             service_store_url=service_store,
         )
-        self.spared: ServiceProcess | None = None
-        """A replica that no fault befalls alone."""
         self.told: list[float] = []
         self.recoveries: list[float] = []
         self._marks: list[Expected] = []
