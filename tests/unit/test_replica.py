@@ -85,6 +85,9 @@ class Parts:
     async def revive(self) -> None:
         self.call("revive")
 
+    async def keep(self) -> None:
+        self.call("keep")
+
     async def reclaim(self) -> None:
         self.call("reclaim")
 
@@ -218,6 +221,15 @@ async def test_the_broker_sets_its_checks_and_gauges(parts: Parts) -> None:
     assert parts.health.report()["checks"]["intake"] == "apply waits: refused"
 
 
+async def test_what_is_in_hand_is_kept_but_while_a_step_waits(parts: Parts) -> None:
+    transport = cast("Any", parts)
+    for store, failing, calls in ((False, "", 0), (True, "apply waits: refused", 0), (True, "", 1)):
+        parts.health.set("store", ok=store, why="away")
+        parts.failing = failing
+        await loops.watch_readers(transport, transport, parts.health)
+        assert parts.calls.count("keep") == calls
+
+
 async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Parts) -> None:
     parts.harm = Damage(600.0, 2, "image.reported: harmed")
     for _ in range(2):
@@ -232,9 +244,9 @@ async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Par
 
 async def test_nothing_is_reclaimed_during_an_outage(parts: Parts) -> None:
     transport = cast("Any", parts)
-    for store, broker, calls in ((False, True, 0), (True, False, 0), (True, True, 1)):
-        parts.health.set("store", ok=store, why="away")
-        parts.health.set("broker", ok=broker, why="away")
+    for away, calls in (("store", 0), ("broker", 0), ("intake", 0), ("", 1)):
+        for check in ("store", "broker", "intake"):
+            parts.health.set(check, ok=check != away, why="away")
         await loops.reclaim(transport, parts.health)
         assert parts.calls.count("reclaim") == calls
 
