@@ -109,7 +109,7 @@ def fill_alike(url: str, images: int, tell: Callable[[int], None]) -> None:
         for place in range(0, images, COPIES):
             some = others[place : place + COPIES]
             client.eval(_COPY, len(some), *some, value, until)
-            tell(place + len(some))
+            tell(1 + place + len(some))
 
 
 async def server_microseconds(url: str, server: int, images: int, reports: int, reporter: str) -> float:
