@@ -94,7 +94,7 @@ class RabbitmqHarness:
         self._epmd = self._start_port_mapper()
         self.restart()
         if least_rights.WANTED:
-            self._passwords = least_rights.create_users(self.tool, self.env)
+            self._passwords = least_rights.import_users(self.tool, self.env, place)
 
     @property
     def url(self) -> str:
