@@ -43,7 +43,7 @@ def main() -> int:
         results.append(result)
         if result.violation and options.broken is None:
             _tell(result, None)
-        if len(results) % 100 == 0 or len(results) == len(seeds):
+        if len(results) % 50 == 0 or len(results) == len(seeds):
             print(_summary(results, monotonic() - started), flush=True)
         if options.broken and sum(1 for one in results if one.violation) == ENOUGH:
             break

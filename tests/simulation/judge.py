@@ -17,7 +17,7 @@ from image_moderation.domain.policy import Policy
 from image_moderation.domain.report import Event, Tick
 from image_moderation.events.models import DECISION_TYPES
 from image_moderation.events.render import decision_message
-from tests.simulation.loop import Process
+from tests.simulation.loop import NumberedTask, Process, this_task
 from tests.simulation.messages import Message
 from tests.simulation.model import Model
 
@@ -72,8 +72,8 @@ class Judge:
         self._leases: dict[str, int] = {}
         self._grants: Counter[tuple[Process, str]] = Counter()
         """How often a process was given a decision which it has not tried to publish since."""
-        self._sent: dict[tuple[Process, str], int] = {}
-        """How many of a process's calls had failed when it last tried."""
+        self._sent: dict[tuple[NumberedTask, str], int] = {}
+        """How many of a task's calls had failed when it last tried."""
         self._latest: dict[str, int] = {}
         """The time of each image's latest decision."""
 
@@ -130,7 +130,8 @@ class Judge:
         self._grants[process, decision_message(decision).event_id] += 1
 
     def sends(self, process: Process, messages: Sequence[Outgoing]) -> None:
-        """A process publishes decisions that it was given, again only after one of its calls has failed."""
+        """A task publishes what its process was given, again only after a call of its own has failed."""
+        task = this_task()
         latest: dict[str, int] = {}
         for message in messages:
             decision = self.decisions.get(message.event_id)
@@ -139,14 +140,15 @@ class Judge:
             if decision.decided_at <= latest.get(message.key, 0):
                 self.violated(f"{process.name} publishes decisions about {message.key} in another order")
             latest[message.key] = decision.decided_at
-            key = process, message.event_id
-            if process.failures <= self._sent.get(key, process.failures):
+            again = task, message.event_id
+            if task.failures <= self._sent.get(again, task.failures):
+                key = process, message.event_id
                 if not self._grants[key]:
                     self.violated(
                         f"{process.name} publishes {message.event_id} about {message.key} without a cause"
                     )
                 self._grants[key] -= 1
-            self._sent[key] = process.failures
+            self._sent[again] = task.failures
 
     def published(self, process: Process, message: Outgoing) -> None:
         """A decision is on the broker."""

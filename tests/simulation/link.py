@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
-from tests.simulation.loop import OUTSIDE, Process, SimulatedLoop
+from tests.simulation.loop import OUTSIDE, Process, SimulatedLoop, this_task
 from tests.simulation.plan import Faults
 
 TIMEOUT = 5.0
@@ -70,12 +70,16 @@ class Link:
         if latency > TIMEOUT:  # the call is done all the same, after its caller has given up
             server.loop.call_later(TIMEOUT, self._give_up, reply, f"{name} took too long", context=OUTSIDE)
         server.loop.call_later(latency, self._arrive, reply, name, act, context=OUTSIDE)
-        return await reply
+        try:
+            return await reply
+        except Exception:
+            this_task().failures += 1
+            raise
 
     def look(self, act: Callable[[], T]) -> T:
         """Have the server answer a question at once: it changes nothing, so nothing can come between."""
         if self.server.away:
-            raise self._failure(f"the {self.server.name} is away")
+            raise self._error(f"the {self.server.name} is away")
         return act()
 
     def _arrive(self, reply: asyncio.Future[Any], name: str, act: Callable[[], Any]) -> None:
@@ -104,11 +108,7 @@ class Link:
 
     def _give_up(self, reply: asyncio.Future[Any], why: str) -> None:
         if not self.process.dead and not reply.done():
-            reply.set_exception(self._failure(why))
-
-    def _failure(self, why: str) -> Exception:
-        self.process.failures += 1
-        return self._error(why)
+            reply.set_exception(self._error(why))
 
     @staticmethod
     def _answer(reply: asyncio.Future[Any], result: Any) -> None:

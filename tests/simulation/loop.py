@@ -29,8 +29,6 @@ class Process:
         """Steps until the process is killed; 0 if it isn't to be."""
         self.tasks: list[asyncio.Task[Any]] = []
         """All that may not be done yet."""
-        self.failures = 0
-        """Calls to servers that have failed."""
         self.on_killed: Callable[[], None] = lambda: None
 
     def kill(self) -> None:
@@ -51,6 +49,8 @@ class NumberedTask(asyncio.Task[Any]):
     """Hashes to its number: asyncio keeps tasks in sets, whose order must not come from addresses."""
 
     number: int
+    failures = 0
+    """Its calls to servers that have failed."""
 
     def __new__(cls, *_: object, loop: "SimulatedLoop", **__: object) -> Self:
         task = super().__new__(cls)
@@ -60,6 +60,13 @@ class NumberedTask(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self.number
+
+
+def this_task() -> NumberedTask:
+    """Return the task that runs."""
+    task = asyncio.current_task()
+    assert isinstance(task, NumberedTask)
+    return task
 
 
 class Stalled(Exception):

@@ -79,6 +79,7 @@ class Model:
             self._history.setdefault(image, []).append(event)
         if step.due is not None:
             self.due[image] = step.due
+            self.ticking.discard(image)
 
     def _unfounded(self, decision: Decision) -> str:
         """Compare an image's first block, where nothing withholds it, with the declarative definition."""

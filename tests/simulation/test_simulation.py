@@ -15,7 +15,7 @@ from tests.simulation.__main__ import main, run
 from tests.simulation.broken import BROKEN
 from tests.support.service_process import ROOT
 
-ITEMS, SEEDS = 10, 24
+ITEMS, SEEDS = 20, 12
 """Items, which the processes of `make test` share, and seeds of each."""
 
 SAME = [1, 13, 26]
@@ -35,7 +35,7 @@ def test_nothing_is_found(item: int) -> None:
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_service_is_found(broken: str) -> None:
-    assert any(run(seed, broken).violation for seed in range(1, 60))
+    assert any(run(seed, broken).violation for seed in range(1, 150))
 
 
 def test_what_is_found_is_told_with_its_seed(
