@@ -124,6 +124,8 @@ class _PackedInC(FirstExchange):
         if isinstance(command, str | bytes):
             command = [command.encode() if isinstance(command, str) else command]
         writer: Any = self._writer
+        if writer is None:  # a Cluster's client closes all connections of a node once one of them breaks
+            raise ConnectionError("the connection was closed meanwhile")
         try:
             writer.writelines(command)
             _, high_water = writer.transport.get_write_buffer_limits()
