@@ -18,6 +18,7 @@ from image_moderation.store.redis_store import Lifetimes, RedisStore
 from tests.support.histories import BASE
 from tests.support.proxy import FaultProxy
 from tests.support.redis_processes import RedisNode, replicate
+from tests.support.redis_users import create_users, url_of
 from tests.support.servers import OLDEST, RedisServers
 from tests.support.store_backends import two_reports
 from tests.support.valkey_cluster import ValkeyCluster
@@ -79,10 +80,12 @@ async def test_nothing_is_confirmed_that_a_replica_does_not_have(
     start: Start, replica: Callable[..., Replica], engine: str
 ) -> None:
     primary, second = start(engine), start(engine)
+    create_users(primary.url)
+    url = url_of("service", primary.url)
     one, other, later = (
-        replica(primary.url, ONE),
-        replica(primary.url, ONE),
-        replica(primary.url, ONE, BASE + 60_000),
+        replica(url, ONE),
+        replica(url, ONE),
+        replica(url, ONE, BASE + 60_000),
     )
     for each in (one, other):
         await each.store.open()
@@ -104,7 +107,7 @@ async def test_nothing_is_confirmed_that_a_replica_does_not_have(
     second.thaw()
     applied = await other.store.apply(two_reports("second"), retried=True)
     assert {entry.decision.image_id for entry in applied.entries} == {"second"}
-    assert len(await replica(primary.url, ONE, BASE + 120_000).outbox.claim_unpublished()) == 2
+    assert len(await replica(url, ONE, BASE + 120_000).outbox.claim_unpublished()) == 2
     await one.store.check()
 
 

@@ -30,7 +30,7 @@ class Producer(threading.Thread):
         self.given_up = threading.Event()
 
     def run(self) -> None:
-        begun, piece = time.monotonic(), max(1, round(self._rate / 50))
+        begun, piece = time.monotonic(), max(1, round(self._rate / 10))
         for first in range(0, len(self._messages), piece):
             time.sleep(max(0.0, begun + first / self._rate - time.monotonic()))
             while not self.given_up.is_set():
