@@ -22,7 +22,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_NO_CACHE := 1
 endif
 
-.PHONY: help setup check test-unit gallery demo run test faults deploy-check bench bench-quick bench-abuse simulate \
+.PHONY: help setup check test-unit gallery demo run test faults soak fuzz deploy-check bench bench-quick bench-abuse simulate \
 	static lint fmt contracts rules alerts dashboard ci lock servers debian-servers kafka clean
 
 help: ## list the targets
@@ -65,11 +65,20 @@ WORKERS = $(shell cores=$$(nproc 2> /dev/null || echo 2); echo $$((cores < 3 ? c
 test: setup ## all tests but the long ones, with branch coverage
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
 
-faults: setup ## the long fault-injection tests (marked soak)
-	$(BIN)/pytest -m soak $(ARGS)
+faults: setup ## every fault on every broker, half an hour; prints a table (ARGS="--seed N -k name")
+	$(BIN)/pytest tests/faults tests/integration -m soak --faults-json=build/faults.json $(ARGS)
+
+MINUTES ?= 30
+soak: setup ## a site in use with a fault every 20 s, on one broker (BROKER=nats, MINUTES=30)
+	$(BIN)/pytest tests/faults/test_soak.py -m soak -s -k "[$(BROKER)]" --minutes=$(MINUTES) \
+		--faults-json=build/soak.json $(ARGS)
 
 simulate: setup ## replicas on a virtual clock among failing servers, more seeds than `make test` has (ARGS="--seeds 1000")
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+FUZZ_SECONDS ?= 600
+fuzz: setup ## look for ten minutes for messages that the parser judges wrongly (FUZZ_SECONDS=…); the corpus stays in build/fuzz/
+	$(BIN)/python -m tests.fuzz.parser --seconds $(FUZZ_SECONDS) $(ARGS)
 
 deploy-check: setup ## what can be proven of deploy/ without a container engine or a cluster; `make test` does it too
 	$(BIN)/pytest tests/deploy $(ARGS)

@@ -1,12 +1,12 @@
 """The composition root of `serve`: joins the rooms and hands them values. Nothing is built at import."""
 
 import os
+from functools import cache, partial
 from socket import gethostname
 
 from image_moderation import __version__
 from image_moderation.brokers.port import Options, Transport
 from image_moderation.brokers.registry import broker_for
-from image_moderation.contracts.asyncapi import document
 from image_moderation.intake.intake import Intake
 from image_moderation.loops import loops_of
 from image_moderation.outbox.outbox import BrokerSink, Outbox
@@ -63,12 +63,20 @@ def build(settings: Settings) -> Replica:
         ),
         health=health,
         http=HttpServer(
-            http_app(metrics, health, document(settings.broker_address), _host_names(settings)),
+            http_app(metrics, health, partial(_asyncapi, settings.broker_address), _host_names(settings)),
             settings.http_host,
             settings.http_port,
         ),
         tracing=tracing,
     )
+
+
+@cache
+def _asyncapi(broker_url: str) -> bytes:
+    # Made when somebody asks for it: its generator would take a tenth of the start.
+    from image_moderation.contracts.asyncapi import document  # noqa: PLC0415 - see above
+
+    return document(broker_url)
 
 
 def _host_names(settings: Settings) -> list[str]:

@@ -26,7 +26,7 @@ UNROUTABLE_MEMORY = 60_000
 """Milliseconds after an unroutable decision in which an old outbox does not count as unavailable."""
 
 OVERDUE = 3.5
-"""Seconds after which an answer that is asked for each second is overdue. Clients wait for longer, but
+"""Seconds after which an answer is overdue that is asked for each second. Clients wait for longer, but
 `/readyz` must tell within five seconds that a server is silent.
 """
 
@@ -133,9 +133,15 @@ async def watch_broker(transport: Transport, metrics: Metrics, health: Health) -
 
 
 async def watch_readers(transport: Transport, intake: Intake, health: Health) -> None:
-    """Restart readers that have ended, and set the check `intake`: reading goes on, and no step waits."""
+    """Restart readers that have ended, and set the check `intake`: reading goes on, and no step waits.
+
+    What is in hand is kept from other replicas while it is only slow. While a step waits another may have it,
+    for the trouble may be this replica's alone.
+    """
     try:
         await transport.revive()
+        if not intake.failing and health.ok("store"):
+            await transport.keep()
     except BrokerUnavailable as error:
         health.set("intake", ok=False, why=str(error))
     else:
@@ -163,9 +169,10 @@ async def reclaim(transport: Transport, health: Health) -> None:
     """Take over messages that dead readers left unacked.
 
     Each claim counts as a delivery, so nothing is claimed that could not be processed now: an outage must not
-    make good messages dead letters for `too_many_deliveries`.
+    make good messages dead letters for `too_many_deliveries`. A server may also answer the checks and refuse
+    what a batch needs, which the check `intake` tells.
     """
-    if health.ok("store") and health.ok("broker"):
+    if health.ok("store") and health.ok("broker") and health.ok("intake"):
         await transport.reclaim()
 
 

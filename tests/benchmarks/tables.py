@@ -28,7 +28,7 @@ def of(result: dict[str, Any]) -> list[tuple[str, Rows]]:
     if "memory" in result:
         found.append(("bytes of Redis an image", _memory(result["memory"])))
     if "cases" in result:
-        found.append(("the script's time a report", _cases(result["cases"])))
+        found.append(("the server's CPU time a report", _cases(result["cases"])))
     if "start" in result:
         found.append(("seconds to start", _start(result["start"])))
     return found
@@ -108,8 +108,16 @@ def _memory(images: Sequence[dict[str, float]]) -> Rows:
     return rows
 
 
-def _cases(cases: dict[str, float]) -> Rows:
-    return [["cases", "us"], *([f"{int(name):,}", f"{value:.2f}"] for name, value in cases.items())]
+def _cases(cases: dict[str, list[float]]) -> Rows:
+    few = next(iter(cases.values()))
+    rows = [["cases", "us: median", "against the first: median", "least", "most"]]
+    for name, many in cases.items():
+        ratios = [one / other for one, other in zip(many, few, strict=True)]
+        spread = (statistics.median(ratios), min(ratios), max(ratios))
+        rows.append(
+            [f"{int(name):,}", f"{statistics.median(many):.2f}", *(f"{value:.2f}" for value in spread)]
+        )
+    return rows
 
 
 def _start(start: dict[str, list[float]]) -> Rows:

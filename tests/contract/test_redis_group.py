@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from image_moderation.brokers.port import Options
+from image_moderation.brokers.redis import reader as redis_reader
 from image_moderation.brokers.redis import topology
 from image_moderation.brokers.redis.messages import raw_message
 from image_moderation.brokers.redis.reader import RedisReader
@@ -77,6 +78,11 @@ async def read(redis: Any, consumer: str, count: int) -> None:
     await redis.execute_command("XREADGROUP", "GROUP", NAME, consumer, "COUNT", count, "STREAMS", STREAM, ">")
 
 
+async def pending(redis: Any) -> list[bytes]:
+    found = await redis.xpending_range(STREAM, NAME, min="-", max="+", count=100)
+    return [one["message_id"] for one in found]
+
+
 async def test_the_backlog_from_before_the_first_start_is_delivered(redis: Any) -> None:
     await add(redis, 3)
     group = Group(redis, STREAM, NAME, "host-1")
@@ -103,6 +109,24 @@ async def test_what_this_process_has_in_hand_is_not_claimed(redis: Any, reader: 
     async with in_hand(reader, messages):
         assert await reader.claim() == []
     assert len(await reader.claim()) == 2
+
+
+async def test_what_this_process_is_slow_with_is_kept_from_others(
+    redis: Any, reader: RedisReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_reader, "KEEP_FROM", 0)
+    await add(redis, 3)
+    await read(redis, "host-1-0", 3)
+    # As if they had been in hand for ten minutes; one is of a reader that died.
+    await redis.xclaim(STREAM, NAME, "host-1-0", 0, await pending(redis), idle=600_000, justid=True)
+    messages = await reader.claim()
+    await redis.xclaim(STREAM, NAME, "host-1-0", 0, await pending(redis), idle=600_000, justid=True)
+    async with in_hand(reader, messages[:2]):
+        await reader.keep()
+        left = await redis.xpending_range(STREAM, NAME, min="-", max="+", count=10, idle=300_000)
+        assert [one["message_id"].decode() for one in left] == [messages[2].position]
+        deliveries = await redis.xpending_range(STREAM, NAME, min="-", max="+", count=10)
+        assert {one["times_delivered"] for one in deliveries} == {2}, "keeping counts no delivery"
 
 
 async def test_often_delivered_messages_are_claimed_one_by_one(redis: Any, reader: RedisReader) -> None:

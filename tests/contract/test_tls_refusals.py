@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -155,6 +156,19 @@ async def test_each_refusal_has_its_words(kind: str, ports: Ports, papers: Paper
         )
 
 
+async def test_named_authorities_are_trusted_instead_of_the_systems(
+    kind: str, ports: Ports, papers: Papers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = show(papers.authority.sign("mine"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(papers.authority.file))  # the system's, as OpenSSL looks for it
+    for way in ways(kind):
+        if way.scheme in ("rediss", "nats+tls", "amqps"):
+            await way.ask("localhost", ports.good, mine)
+        if way.scheme != "kafka+tls":  # whose client has another idea of the system's
+            unknown = {"CA": papers.stranger.file, **mine}
+            await way.refused("no authority that is trusted has signed it", "localhost", ports.good, unknown)
+
+
 @pytest.mark.parametrize(
     ("check", "words"),
     [
@@ -191,10 +205,19 @@ def test_readyz_and_the_log_say_which_server_and_why(
             assert SECRET not in service.log
 
 
-async def test_renewed_files_are_read_at_the_next_connection(
-    papers: Papers, redis_servers: RedisServers, tmp_path: Path
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_renewed_files_are_read_at_the_next_connection(
+    loop: Callable[[], asyncio.AbstractEventLoop], papers: Papers, redis_servers: RedisServers, tmp_path: Path
 ) -> None:
-    """By the one context that clients of Redis, NATS and RabbitMQ are given."""
+    """By the one kind of context that the clients of Redis, NATS and RabbitMQ are given."""
+    with (
+        redis_servers_over_tls(papers, tmp_path, redis_servers) as ports,
+        asyncio.Runner(loop_factory=loop) as runner,
+    ):
+        runner.run(renew(papers, ports, tmp_path))
+
+
+async def renew(papers: Papers, ports: Ports, tmp_path: Path) -> None:
     own = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
     authority = tmp_path / "ca.pem"
 
@@ -204,21 +227,20 @@ async def test_renewed_files_are_read_at_the_next_connection(
         shutil.copy(signed_by, authority)
 
     put(papers.stranger.sign("first"), papers.stranger.file)
-    with redis_servers_over_tls(papers, tmp_path, redis_servers) as ports:
-        way = Way("rediss", "STORE")
-        client = connect(way.settings("localhost", ports.good, {"CA": authority, **show(own)}).store_address)
-        assert isinstance(client, Redis)
-        try:
-            with pytest.raises(RedisError, match="certificate verify failed"):
-                await client.ping()
-            put(papers.stranger.sign("second"), papers.authority.file)
-            with pytest.raises(RedisError, match=r"alert|wants a certificate"):
-                await client.ping()
-            put(papers.authority.sign("third"), papers.authority.file)
+    way = Way("rediss", "STORE")
+    client = connect(way.settings("localhost", ports.good, {"CA": authority, **show(own)}).store_address)
+    assert isinstance(client, Redis)
+    try:
+        with pytest.raises(RedisError, match="certificate verify failed"):
             await client.ping()
-            own.key.write_text("half of it")
-            await client.connection_pool.disconnect()
-            with pytest.raises((RedisError, OSError), match="holds no key in PEM format"):
-                await client.ping()
-        finally:
-            await close(client)
+        put(papers.stranger.sign("second"), papers.authority.file)
+        with pytest.raises(RedisError, match=r"alert|wants a certificate"):
+            await client.ping()
+        put(papers.authority.sign("third"), papers.authority.file)
+        await client.ping()
+        own.key.write_text("half of it")
+        await client.connection_pool.disconnect()
+        with pytest.raises((RedisError, OSError), match="holds no key in PEM format"):
+            await client.ping()
+    finally:
+        await close(client)

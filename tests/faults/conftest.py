@@ -29,6 +29,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"faults: --seed {_seed(config)}"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    path: Path | None = config.getoption("--faults-json", default=None)
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Table(path, _seed(config)))
+
+
 def _seed(config: pytest.Config) -> int:
     # These options exist only where this folder is named on the command line.
     return int(config.getoption("--seed", default=SEED))
@@ -67,28 +73,38 @@ def faulty_site(
         yield site
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    # From the reports, which also reach the controller of a run spread over several processes.
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, row in getattr(report, "user_properties", ()) if _is_call(report) else ():
-                if name == PROPERTY:
+class Table:
+    """The rows so far, written down after each test, so that a run which is ended has its table as well."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self._path = path
+        self._seed = seed
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._failed: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Also called in the controller of a run spread over several processes."""
+        if report.failed:
+            self._failed[report.nodeid] = str(report.longrepr).strip().splitlines()[-1]
+        elif report.when != "call":
+            return
+        if report.when == "call":
+            for name, row in report.user_properties:
+                if name == PROPERTY and isinstance(row, dict):
                     key = row["fault"], row["broker"]
-                    rows[key] = _together(rows[key], row) if key in rows else row
-    path: Path | None = terminalreporter.config.getoption("--faults-json", default=None)
-    if path is None or not rows:
-        return
-    ordered = [rows[key] for key in sorted(rows)]
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"seed": _seed(terminalreporter.config), "rows": ordered}, indent=1) + "\n")
-    terminalreporter.section(f"faults, --seed {_seed(terminalreporter.config)}")
-    for line in table(ordered):
-        terminalreporter.write_line(line)
+                    self._rows[key] = _together(self._rows[key], row) if key in self._rows else row
+        made = {"seed": self._seed, "rows": self._ordered(), "failed": self._failed}
+        self._path.parent.mkdir(exist_ok=True)
+        self._path.write_text(json.dumps(made, indent=1) + "\n")
 
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it."""
+        terminalreporter.section(f"faults, --seed {self._seed}")
+        for line in table(self._ordered()):
+            terminalreporter.write_line(line)
 
-def _is_call(report: Any) -> bool:
-    return getattr(report, "when", None) == "call"
+    def _ordered(self) -> list[dict[str, Any]]:
+        return [self._rows[key] for key in sorted(self._rows)]
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

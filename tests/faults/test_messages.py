@@ -105,10 +105,10 @@ def test_dead_letters_that_can_not_be_written_hold_back_their_batch(
     site = faulty_site
     good, _ = make_sample(200, malformed=0)
     messages = [*good[:100], *_poison(1), *good[100:]]
-    site.store.set("image.dead-letter", "not a stream", ex=600)
     service = site.replica()
+    site.store.set("image.dead-letter", "not a stream", ex=600)
     site.publish(messages)
-    wait_until(lambda: "park waits" in service.get("/readyz")[1], "it is told", 20)
+    wait_until(lambda: "park waits" in service.get("/readyz")[1], "it is told", 30)
     stays_true_for(lambda: site.harness.waiting("image.reported") > 0, 1, "the batch with it is not acked")
     site.store.delete("image.dead-letter")
     record(site.judged("dead letters can't be written", count(messages)))

@@ -18,7 +18,7 @@ from tests.support.servers import RedisServers
 from tests.support.store_faults import UnderLoad
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 
 OUTBOXES = Keys("moderation").outboxes
 
@@ -67,7 +67,7 @@ def test_the_store_fails_over(
     def broker() -> Any:
         return redis.Redis.from_url(redis_server.url)
 
-    with UnderLoad(tmp_path, broker, env, undelivered=undelivered(group), size=6_000, rate=150) as load:
+    with UnderLoad(tmp_path, broker, env, undelivered=undelivered(group), size=4_000, rate=100) as load:
         break_twice(group, load, fault)
         load.wait_done()
         load.judge(f"Sentinel, the store: a primary {fault}, twice", "redis")
@@ -89,7 +89,7 @@ def test_broker_and_store_in_one_fail_over(group: SentinelGroup, tmp_path: Path,
             assert pipeline.execute()[-1] >= 1
 
     load = UnderLoad(
-        tmp_path, broker, env, undelivered=undelivered(group), publish=publish, size=6_000, rate=150
+        tmp_path, broker, env, undelivered=undelivered(group), publish=publish, size=4_000, rate=100
     )
     with load:
         break_twice(group, load, fault)

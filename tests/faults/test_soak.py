@@ -1,134 +1,111 @@
-"""100,000 reports, without and with kills: `make faults ARGS=-s` prints the outcome."""
+"""A site in use for `--minutes`, with a fault every twenty seconds: nothing is lost, and nothing grows.
+
+`make soak` runs half an hour of it on one broker, `make faults` a minute on each.
+"""
 
 import json
 import random
-import threading
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
-import redis
-from redis.backoff import ConstantBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
-from image_moderation.embedded import EmbeddedRedis
-from tests.benchmarks.load import Sent, publish
-from tests.benchmarks.model import Kind, Message
-from tests.support.outcome import (
-    BLOCKED,
-    DEAD,
-    GROUP,
-    REPORTED,
-    all_done,
-    entries,
-    make_sample,
-    wait_done,
-    wrong,
-)
-from tests.support.servers import RedisServers
+from tests.benchmarks.model import Expected, Message, count
+from tests.support.brokers import BROKERS
+from tests.support.faults import DRAIN, FAULTS
+from tests.support.faulty_site import APART, ONE_REDIS, FaultySite, Row
+from tests.support.outcome import make_sample, merge
 from tests.support.service_process import ServiceProcess
+from tests.support.site import Producer
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
-
-SIZE = 100_000
-KILLS = 10
-SEED = 20
-
-
-@pytest.fixture
-def server(redis_servers: RedisServers, tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    with redis_servers.new(tmp_path / "valkey", appendfsync="always") as server:
-        yield server
-
-
-def connect(server: EmbeddedRedis) -> Any:
-    """Return a client that retries while its server restarts."""
-    return redis.Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.1), 100))
+ROUND = 20.0
+"""Seconds from one fault to the next, at least."""
+MOST_RATE = 2_000
+"""Messages a second that the model can count beside the service."""
+REPLICAS = 3
+GROWTH = {"megabytes": 12.0, "files": 6, "connections": 6}
+"""By how much the last third of all readings may lie above the first: of one replica that no fault ends, and
+of the connections of all.
+"""
 
 
-class Producer(threading.Thread):
-    """Publishes in the background, and continues at the first message that was not confirmed.
+class Reading(NamedTuple):
+    """What could grow."""
 
-    A pipeline whose reply was lost is sent again: the same events with the same ids, as the contract
-    requires of a producer.
-    """
-
-    def __init__(self, server: EmbeddedRedis, messages: list[Message], rate: float) -> None:
-        super().__init__(daemon=True)
-        self._url = server.url
-        self._messages = messages
-        self._rate = rate
-        self.done = 0
-
-    def run(self) -> None:
-        while self.done < len(self._messages):
-            client: Any = redis.Redis.from_url(self._url)
-            base = self.done
-            try:
-                for sent in publish(client, self._messages[base:], rate=self._rate):
-                    self._note(base, sent)
-            except (RedisConnectionError, OSError):
-                time.sleep(0.1)
-
-    def _note(self, base: int, sent: Sent) -> None:
-        self.done = base + sent.total
+    megabytes: float
+    """Resident, of the replica that no fault ends."""
+    files: int
+    """That it has open, sockets too."""
+    connections: int
+    """Of all replicas, to the broker and the store."""
 
 
-def report(client: Any, messages: list[Message], seconds: float, kills: int) -> None:
-    kinds = {kind.value: sum(message.kind is kind for message in messages) for kind in Kind}
-    blocks, letters = entries(client, BLOCKED), entries(client, DEAD)
-    group = client.xinfo_groups(REPORTED)[0]
-    print(
-        f"\n{len(messages)} messages {kinds}, {kills} kills, {seconds:.1f} s: "
-        f"{len(blocks)} blocks of {len(set(blocks))} images, {len(letters)} dead letters, "
-        f"pending {group['pending']}, lag {group['lag']}, left in the stream {client.xlen(REPORTED)}"
-    )
+def _read(site: FaultySite, spared: ServiceProcess) -> Reading:
+    proc = Path("/proc") / str(spared.pid)
+    [resident] = [line for line in (proc / "status").read_text().splitlines() if line.startswith("VmRSS:")]
+    connections = sum(way.proxy.connections for way in {site.to_broker, site.to_store})
+    return Reading(int(resident.split()[1]) / 1024, len(list((proc / "fd").iterdir())), connections)
 
 
-def test_a_hundred_thousand_reports(server: EmbeddedRedis, tmp_path: Path) -> None:
-    client = connect(server)
-    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01, images=8_000, people=4_000)
-    with ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url}):
-        started = time.monotonic()
-        for _ in publish(client, messages):
-            pass
-        wait_done(client, timeout=120)
-        report(client, messages, time.monotonic() - started, 0)
-    assert wrong(client, expected) == []
-    assert len(entries(client, DEAD)) == sum(expected.letters.values())
+def _growth(readings: list[Reading]) -> dict[str, float]:
+    third = max(1, len(readings) // 3)
+    first, last = readings[:third], readings[-third:]
+    return {
+        name: statistics.median(getattr(one, name) for one in last)
+        - statistics.median(getattr(one, name) for one in first)
+        for name in Reading._fields
+    }
 
 
-def test_a_hundred_thousand_reports_under_kills(server: EmbeddedRedis, tmp_path: Path) -> None:
-    rng = random.Random(SEED)
-    client = connect(server)
-    messages, expected = make_sample(SIZE, seed=SEED, malformed=0.01, images=8_000, people=4_000)
-    producer = Producer(server, messages, rate=SIZE / 40)
-    service = ServiceProcess(tmp_path, {"MODERATION_BROKER_URL": server.url})
-    started = time.monotonic()
-    try:
-        service.start()
-        producer.start()
-        for kill in range(KILLS):
-            time.sleep(rng.uniform(0.2, 3.0))
-            assert service.kill() == -9
-            service.start()
-            if kill == KILLS // 2:
-                server.kill()
-                server.restart()
-                service.wait_ready()
-        producer.join(120)
-        assert not producer.is_alive()
-        wait_done(client, timeout=120)
-        report(client, messages, time.monotonic() - started, KILLS)
-    finally:
-        service.stop()
-    assert all_done(client)
-    assert client.xpending(REPORTED, GROUP)["pending"] == 0
-    # A message whose confirmation was lost is published twice, and a dead letter whose ack was lost is
-    # parked twice. Nothing else may be there, and nothing may be missing.
-    parked = {json.loads(letter)["data"]["sha256"] for letter in entries(client, DEAD)}
-    assert parked == {letter.sha256 for letter in expected.letters}
-    assert [line for line in wrong(client, expected) if not line.startswith("a dead letter that")] == []
+def _round(number: int, size: int, rng: random.Random) -> tuple[list[Message], Expected]:
+    """Return messages of images that no other round has."""
+    messages, _ = make_sample(size, seed=rng.getrandbits(32), malformed=0.01, images=size // 4, people=2_000)
+    own = [one._replace(body=one.body.replace(b"img-", b"img-%d-" % number)) for one in messages]
+    return own, count(own)
+
+
+def _half_of_top_speed(site: FaultySite, expected: list[Expected], rng: random.Random) -> float:
+    messages, these = _round(0, 3_000, rng)
+    begun = time.monotonic()
+    site.publish(messages)
+    site.wait_done(120)
+    expected.append(these)
+    return min(MOST_RATE, len(messages) / (time.monotonic() - begun) / 2)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3 * 3600)
+@pytest.mark.parametrize("faulty_site", [ONE_REDIS, APART, *BROKERS[1:]], indirect=True)
+def test_a_soak(
+    faulty_site: FaultySite, seed: int, minutes: float, record: Callable[[Row], None], tmp_path: Path
+) -> None:
+    site, rng = faulty_site, random.Random(f"{seed} soak {faulty_site.broker}")
+    faults = [fault for fault in FAULTS if fault.befalls(site)]
+    for _ in range(REPLICAS):
+        site.replica(MODERATION_SHUTDOWN_TIMEOUT=f"{DRAIN}s")
+    site.spared = site.replicas[0]
+    expected: list[Expected] = []
+    rate = _half_of_top_speed(site, expected, rng)
+    readings: list[Reading] = []
+    befell: list[str] = []
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        messages, these = _round(len(expected), int(rate * ROUND), rng)
+        expected.append(these)
+        with Producer(site, messages, rate, piece=max(20, int(rate / 10))).running(600):
+            time.sleep(rng.uniform(0, ROUND / 4))
+            fault = rng.choice(faults)
+            befell.append(fault.name)
+            fault.strike(site, rng)
+            site.recover()
+        readings.append(_read(site, site.spared))
+        print(f"{befell[-1]}: {readings[-1]}, recovered in {site.recoveries[-1]:.1f} s", flush=True)
+    grown = _growth(readings)
+    row = site.judged(f"soak, {minutes:g} min, {len(befell)} faults", merge(expected))
+    record(row)
+    print(f"\n{site.broker}: {rate:.0f}/s, {json.dumps(row.as_dict())}, grown by {grown}")
+    site.assert_at_rest()
+    assert {name: by for name, by in grown.items() if by > GROWTH[name]} == {}

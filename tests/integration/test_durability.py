@@ -18,7 +18,7 @@ from image_moderation.store.redis_store import Lifetimes, RedisStore
 from tests.support.histories import BASE
 from tests.support.proxy import FaultProxy
 from tests.support.redis_processes import RedisNode, replicate
-from tests.support.servers import ENGINES, OLDEST, RedisServers
+from tests.support.servers import OLDEST, RedisServers
 from tests.support.store_backends import two_reports
 from tests.support.valkey_cluster import ValkeyCluster
 from tests.support.waiting import wait_until_async
@@ -72,7 +72,9 @@ async def replica() -> AsyncIterator[Callable[..., Replica]]:
         yield make
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, OLDEST])
+@pytest.mark.parametrize(
+    "engine", ["valkey", *(pytest.param(old, marks=pytest.mark.soak) for old in ("redis", OLDEST))]
+)
 async def test_nothing_is_confirmed_that_a_replica_does_not_have(
     start: Start, replica: Callable[..., Replica], engine: str
 ) -> None:
@@ -106,6 +108,7 @@ async def test_nothing_is_confirmed_that_a_replica_does_not_have(
     await one.store.check()
 
 
+@pytest.mark.soak
 async def test_a_node_of_a_cluster_has_replicas_of_its_own(
     redis_servers: RedisServers, tmp_path: Path, replica: Callable[..., Replica]
 ) -> None:

@@ -91,6 +91,14 @@ CORNERS = {
         batch(9, 9, report("b", 3, image=ONE, group="g"), report("c", 4, image=ONE, group="g")),
         batch(9, 9, report("d", 4, image=ONE), report("b", 4, image=ONE)),
     ],
+    "one report more, and what only looks like it": [
+        batch(9, 9, report("a", 1, image=ONE), report("b", 3, image=ONE, reason="spam")),
+        batch(9, 9, retraction("c", 6, image=ONE), report("d", 5, image=ONE), report("d", 5, image=ONE)),
+        batch(9, 9, report("e", 13, image=ONE), report("f", 12, image=ONE), report("g", 13, image=ONE)),
+        batch(9, 2, report("h", 13, image=ONE)),
+        batch(9, 2, report("i", 16, image=ONE), report("j", 18, image=ONE), report("k", 19, image=ONE)),
+        batch(3, 9, report("l", 20, image=ONE), report("m", 20, image=ONE)),
+    ],
     "a retraction that comes first, around the border of the window": [
         batch(9, 9, retraction("a", 50, image=ONE), report("a", 40, image=ONE), report("a", 45, image=ONE)),
         batch(9, 9, report("a", 50, image=ONE), report("b", 41, image=ONE), report("a", 39, image=ONE)),
@@ -131,6 +139,30 @@ def test_a_digest_is_found_at_the_start_of_a_record_alone(
         report("alike", 2, image=ONE),
         retraction("alike", 4, image=ONE),
         report("second", 5, image=ONE, group=group),
+    )
+    try:
+        runner.run(both.check([history], {}))
+    finally:
+        runner.run(client.aclose())
+
+
+class Spelled(Digests):
+    """The digest of somebody spells a reason, right behind the table of the reasons."""
+
+    def reporter(self, reporter_id: str) -> bytes:
+        return b"spam\0ABC" if reporter_id == "first" else super().reporter(reporter_id)
+
+
+def test_a_digest_is_not_taken_for_a_reason(any_redis_url: str, runner: asyncio.Runner) -> None:
+    client = connect(any_redis_url)
+    both = Both(client)
+    both.digests = Spelled(KEY)
+    history = batch(
+        9,
+        9,
+        report("first", 1, image=ONE, reason="nudity"),
+        report("second", 2, image=ONE, reason="spam"),
+        report("third", 3, image=ONE, reason="spam"),
     )
     try:
         runner.run(both.check([history], {}))

@@ -1,7 +1,6 @@
-"""RabbitMQ's users as docs/access.md makes them: each can do its work, and no more. Its tool is slow."""
+"""RabbitMQ's users as deploy/rabbitmq/users.sh makes them: each can do its work, and no more."""
 
 import json
-import re
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import AMQPError
 
+from tests.support.brokers.least_rights import create_users
 from tests.support.brokers.loop import in_a_loop_of_its_own
 from tests.support.brokers.rabbitmq import RabbitmqHarness
 from tests.support.service_process import ROOT, ServiceProcess
@@ -24,24 +24,12 @@ PUBLISHES = {"producer": "image.reported", "moderator": "image.reviewed"}
 CHANNELS = ("image.reported", "image.reviewed", "image.blocked", "image.unblocked", "image.dead-letter")
 
 
-def users(harness: RabbitmqHarness) -> dict[str, str]:
-    """Run the commands of the document; return each user's password."""
-    section = (ROOT / "docs" / "access.md").read_text().partition("## RabbitMQ")[2]
-    steps = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert steps
-    tool = f"rabbitmqctl() {{ '{harness.tool}' -n '{harness.env['RABBITMQ_NODENAME']}' \"$@\"; }}\n"
-    done = subprocess.run(
-        ["bash", "-ec", tool + steps[1]], env=harness.env, capture_output=True, text=True, check=True
-    )
-    return dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
-
-
 class Server:
     """A server with the users, and what programs do as one of them."""
 
     def __init__(self, harness: RabbitmqHarness) -> None:
         self._url = harness.url
-        self._passwords = users(harness)
+        self._passwords = create_users(harness.tool, harness.env)
 
     def url(self, user: str) -> str:
         return self._url.replace("guest:guest", f"{user}:{self._passwords[user]}")

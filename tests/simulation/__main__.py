@@ -3,6 +3,7 @@
 make simulate                                  a hundred seeds
 make simulate ARGS="--seeds 10000 --jobs 2"
 make simulate ARGS="--seed 17"                 once more, with its end
+make simulate ARGS="--seed 17 --shrink"        the least that still fails
 make simulate ARGS="--break lease-ignored"     how soon a broken service is found
 """
 
@@ -15,16 +16,17 @@ from statistics import median
 from time import monotonic
 
 from tests.simulation.broken import BROKEN
-from tests.simulation.plan import draw
+from tests.simulation.plan import Plan, draw
+from tests.simulation.shrink import shrink
 from tests.simulation.simulation import Result, Simulation
 
 ENOUGH = 25
 """Seeds in which a broken service is found before the summary."""
 
 
-def run(seed: int, broken: str | None = None) -> Result:
-    """Run one seed, on the service or on a broken one."""
-    site = Simulation(draw(seed))
+def run(seed: int, broken: str | None = None, plan: Plan | None = None) -> Result:
+    """Run one seed, on the service or on a broken one; `plan` is another than its own."""
+    site = Simulation(plan or draw(seed))
     if broken is not None:
         BROKEN[broken](site)
     return site.run()
@@ -34,7 +36,7 @@ def main() -> int:
     """Return the exit code: 1 if anything was found that should not be there."""
     options = _options()
     if options.seed is not None:
-        return _replay(options.seed, options.broken)
+        return _replay(options.seed, options.broken, smaller=options.shrink)
     seeds = range(options.first, options.first + options.seeds)
     started, results = monotonic(), []
     for result in _results(seeds, options.jobs, options.broken):
@@ -57,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one alone, with the end of what happened")
+    parser.add_argument("--shrink", action="store_true", help="with --seed: the least that still fails")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--break", dest="broken", choices=sorted(BROKEN), help="break the service on purpose")
     return parser.parse_args()
@@ -70,9 +73,12 @@ def _results(seeds: range, jobs: int, broken: str | None) -> Iterator[Result]:
         yield from pool.map(partial(run, broken=broken), seeds, chunksize=10)
 
 
-def _replay(seed: int, broken: str | None) -> int:
-    result = run(seed, broken)
-    print(draw(seed))
+def _replay(seed: int, broken: str | None, *, smaller: bool) -> int:
+    plan, result = draw(seed), run(seed, broken)
+    if result.violation and smaller:
+        plan = shrink(plan, lambda one: bool(run(seed, broken, one).violation))
+        result = run(seed, broken, plan)
+    print(plan)
     if result.violation:
         _tell(result, broken)
         return 1

@@ -1,10 +1,12 @@
 """Services that are broken on purpose, to see that the simulation finds it, and how soon."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from image_moderation.domain.decision import Applied, Delivery, OutboxEntry, Publication
 from image_moderation.domain.message import RawMessage
 from image_moderation.intake.intake import Intake
+from image_moderation.loops import Loop, loops_of, tick
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.store.memory_store import MemoryOutbox
 from tests.simulation.judge import ApplyCall
@@ -61,6 +63,11 @@ class DiesWithItsTaker(MemoryOutbox):
                 self._entries.pop(token, None)
 
 
+def without_ticks(**parts: Any) -> list[Loop]:
+    """All loops but the one that looks at withheld blocks, which ran only with a grace period once."""
+    return [loop for loop in loops_of(**parts) if getattr(loop.call, "func", None) is not tick]
+
+
 def acks_before_storing(site: Simulation) -> None:
     site.parts.intake = AcksFirst
 
@@ -92,11 +99,16 @@ def loses_the_outbox(site: Simulation) -> None:
     site.store.apply = applying  # type: ignore[method-assign]
 
 
+def never_looks_again(site: Simulation) -> None:
+    site.parts.loops = without_ticks
+
+
 BROKEN: dict[str, Callable[[Simulation], None]] = {
     "ack-before-store": acks_before_storing,
     "settle-before-publish": settles_before_publishing,
     "lease-ignored": ignores_leases,
     "sweep-twice": sweeps_twice,
     "crash-loses-outbox": loses_the_outbox,
+    "no-second-look": never_looks_again,
 }
 """By name; each changes a site before it runs."""

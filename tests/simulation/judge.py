@@ -204,6 +204,7 @@ class Judge:
                     f"{tick.image_id} was looked at again {self.model.due[tick.image_id] - now} ms too early"
                 )
             self.model.due[tick.image_id] = now + LEASE
+            self.model.ticking.add(tick.image_id)
 
     def applied(
         self,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 MASK = (1 << 61) - 1
 
@@ -47,6 +47,21 @@ OUTSIDE = Context()
 _Ready = tuple[Process | None, asyncio.Handle]
 
 
+class NumberedTask(asyncio.Task[Any]):
+    """Hashes to its number: asyncio keeps tasks in sets, whose order must not come from addresses."""
+
+    number: int
+
+    def __new__(cls, *_: object, loop: "SimulatedLoop", **__: object) -> Self:
+        task = super().__new__(cls)
+        loop.tasks += 1
+        task.number = loop.tasks
+        return task
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class Stalled(Exception):
     """Nothing is ready and no timer runs, so nothing will ever happen again."""
 
@@ -64,11 +79,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, Process | None, asyncio.TimerHandle]] = []
         self._buried: list[asyncio.Task[Any]] = []
         self._failure: BaseException | None = None
+        self.tasks = 0
+        """Tasks that were made."""
         self.steps = 0
         """Steps that have run."""
         self.digest = 0
         """Of every choice so far; equal only where the same steps ran in the same order."""
         self.set_exception_handler(self._on_error)
+        self.set_task_factory(lambda loop, coro, **options: NumberedTask(coro, loop=loop, **options))
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error after the current step, whoever swallows it on the way."""

@@ -31,6 +31,8 @@ class Model:
         self.cases: dict[str, Case] = {}
         self.due: dict[str, int] = {}
         """When a withheld block is to be looked at again, by image."""
+        self.ticking: set[str] = set()
+        """Images that a replica has taken to look at again, and has not yet."""
         self._first = policy
         self._changed = False
         self._blocks: list[int] = []
@@ -70,6 +72,7 @@ class Model:
         self.cases[image] = step.case
         if isinstance(event, Tick):
             self.due.pop(image, None)
+            self.ticking.discard(image)
         elif isinstance(event, Review):
             self._blocked.add(image)  # what a verdict has touched is another matter
         else:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from image_moderation.domain.policy import Policy
 from image_moderation.intake.intake import Intake
-from image_moderation.loops import loops_of
+from image_moderation.loops import Loop, loops_of
 from image_moderation.outbox.outbox import BrokerSink, Outbox
 from image_moderation.replica import Replica
 from image_moderation.telemetry.health import Health
@@ -34,6 +34,7 @@ class Parts:
     intake: type[Intake] = Intake
     outbox: type[Outbox] = Outbox
     sink: type[BrokerSink] = BrokerSink
+    loops: Callable[..., list[Loop]] = loops_of
 
 
 class NoHttp:
@@ -97,7 +98,7 @@ class Running:
             store=store,
             transport=self.transport,
             intake=intake,
-            loops=loops_of(
+            loops=parts.loops(
                 store=store,
                 outbox=outbox,
                 transport=self.transport,

@@ -19,6 +19,8 @@ def unrest(site: "Simulation") -> str:
         return f"{len(waiting)} messages are not acked, as {next(iter(waiting))}"
     if count := site.store.backlog().count:
         return f"{count} decisions wait in the outbox"
+    if ticking := site.judge.model.ticking:
+        return f"withheld blocks are looked at: {sorted(ticking)}"
     before = site.now() - OVERDUE - 2 * site.plan.skew
     if overdue := [image for image, due in site.judge.model.due.items() if due < before]:
         return f"withheld blocks are overdue: {overdue}"

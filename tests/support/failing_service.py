@@ -1,6 +1,7 @@
 """The service with faults that only a test asks for, by variables of its environment:
 
 - FAILPOINT=<step>[:<hit>] lets it kill itself with SIGKILL at that step, the first time or at that hit;
+- FAILPOINT=never_published lets no decision reach the broker, so that what is acked stays in the outbox;
 - REDELIVER_AFTER=<milliseconds> keeps tests short;
 - CLOCK_OFFSET=<milliseconds>[@<seconds>] sets its clock wrong, at once or so long after its start;
 - HANDLER_DELAY=<seconds> makes it take so long for each batch.
@@ -22,6 +23,7 @@ import image_moderation.wiring
 from image_moderation.brokers.port import Options
 from image_moderation.brokers.reader import Handler
 from image_moderation.cli import main
+from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import RawMessage
 
 _CALLS = {
@@ -49,6 +51,8 @@ STEPS = (
 )
 """In the order of a batch. The last is a sweep's, which has found something."""
 
+NEVER_PUBLISHED = "never_published"
+
 _step, _, _hit = os.environ.get("FAILPOINT", "").partition(":")
 _left = int(_hit or 1)
 _delay = float(os.environ.get("HANDLER_DELAY", "0"))
@@ -65,6 +69,8 @@ def _reach(step: str) -> None:
 def _with_failpoints(name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(call)
     async def wrapped(*arguments: Any, **named: Any) -> Any:
+        if name in {"publish", "deliver"} and _step == NEVER_PUBLISHED:
+            raise BrokerUnavailable("a test wants it so")
         _reach(f"before_{name}")
         result = await call(*arguments, **named)
         if result or name != "claim_unpublished":

@@ -31,14 +31,14 @@ class Fault(NamedTuple):
 
 
 def _replica_killed(site: FaultySite, rng: random.Random) -> None:
-    victim = rng.choice(site.awake)
+    victim = rng.choice(site.victims)
     assert victim.kill() == -9
     time.sleep(rng.uniform(0, 1))
     victim.start()
 
 
 def _all_replicas_killed(site: FaultySite, rng: random.Random) -> None:
-    victims = site.awake
+    victims = site.victims
     for victim in victims:
         assert victim.kill() == -9
     for victim in victims:
@@ -46,10 +46,9 @@ def _all_replicas_killed(site: FaultySite, rng: random.Random) -> None:
 
 
 def _replica_stopped(site: FaultySite, rng: random.Random) -> None:
-    victim = rng.choice(site.awake)
+    victim = rng.choice(site.victims)
     victim.terminate()
     assert victim.wait() == 0
-    assert "drain_incomplete" not in victim.log
     victim.start()
 
 
@@ -57,13 +56,13 @@ def _drain_outlasts(way: Callable[[FaultySite], ProxyThread]) -> Strike:
     """Nothing in hand can finish without a server: the drain ends with its time, a second signal or not."""
 
     def strike(site: FaultySite, rng: random.Random) -> None:
-        victim = rng.choice(site.awake)
+        victim = rng.choice(site.victims)
         way(site).set("blackhole")
         time.sleep(rng.uniform(0, 1))
         victim.terminate()
         time.sleep(0.5)
         victim.terminate()
-        assert victim.wait(DRAIN + 4) == 0
+        assert victim.wait(DRAIN + 8) == 0
         way(site).set("pass_through")
         victim.start()
 
@@ -72,7 +71,7 @@ def _drain_outlasts(way: Callable[[FaultySite], ProxyThread]) -> Strike:
 
 def _replica_frozen(site: FaultySite, rng: random.Random) -> None:
     """Longer than REDELIVER_AFTER: others take over what it works on, and then it goes on with it."""
-    victim = rng.choice(site.awake)
+    victim = rng.choice(site.victims)
     victim.suspend()
     time.sleep(rng.uniform(3, 4))
     victim.resume()
@@ -121,7 +120,7 @@ def _cut(way: Callable[[FaultySite], ProxyThread], side: str) -> Strike:
     def strike(site: FaultySite, rng: random.Random) -> None:
         for _ in range(6):
             before = way(site).proxy.cuts
-            way(site).set("cut_once", side, rng.randrange(1, 60_000))
+            way(site).set("cut_once", side, rng.randrange(1, 10_000))
             wait_until(lambda: way(site).proxy.cuts > before, "a connection is cut", 30)  # noqa: B023 - at once
         way(site).set("pass_through")
 

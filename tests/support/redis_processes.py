@@ -129,11 +129,12 @@ class RedisNode:
         self.stop()
 
 
-def replicate(replica: RedisNode, primary: RedisNode) -> None:
-    """Make a server the replica of another, and return once it is in step."""
+def replicate(replica: RedisNode, primary: RedisNode, by: tuple[str, int] | None = None) -> None:
+    """Make a server the replica of another, by way of an address, and return once it is in step."""
+    host, port = by or ("127.0.0.1", primary.port)
     with primary.client() as client:
         client.config_set("repl-diskless-sync-delay", 0)
-        replica.ask("REPLICAOF", "127.0.0.1", primary.port)
+        replica.ask("REPLICAOF", host, port)
 
         def in_step() -> bool:
             """As the primary sees it: at first a replica answers only once a second."""

@@ -66,7 +66,7 @@ class Site:
     def make_replica(self, *, wait: str = "ready", **env: str) -> ServiceProcess:
         name = f"replica-{len(self.replicas)}"
         process = ServiceProcess(
-            self._tmp_path, self._env | env, module=MODULE, name=name, timeout=60, wait=wait
+            self._tmp_path, self._env | env, module=MODULE, name=name, timeout=180, wait=wait
         )
         self.replicas.append(process)
         return process

@@ -104,10 +104,16 @@ class UnderLoad:
 
     @contextmanager
     def recovery(self) -> Iterator[None]:
-        """Measure from here until the service is ready once the block has ended, and that within its time."""
+        """Measure from here until, once the block has ended, the service is ready and decides again."""
         begun = time.monotonic()
         yield
-        wait_until(lambda: self.service.get("/readyz")[0] == 200, "it is ready again", READY_WITHIN * 2)
+        decided = len(self.blocks())
+        wait_until(lambda: self.service.get("/readyz")[0] == 200, "it is ready again", 4 * READY_WITHIN)
+        wait_until(
+            lambda: not self.producer.is_alive() or len(self.blocks()) > decided,
+            "it decides",
+            4 * READY_WITHIN,
+        )
         self.recoveries.append(time.monotonic() - begun)
 
     def backlog(self) -> int:
@@ -122,7 +128,7 @@ class UnderLoad:
         except Exception:  # noqa: BLE001 - a server that is away, in the words of whatever client
             return False
 
-    def wait_done(self, timeout: float = 90) -> None:
+    def wait_done(self, timeout: float = 150) -> None:
         self.producer.join(timeout)
         assert not self.producer.is_alive()
         wait_until(self._done, "every report and decision done with", timeout)

@@ -31,7 +31,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def server(metrics: Metrics) -> AsyncIterator[HttpServer]:
-    app = http_app(metrics, Health(()), b"{}", allowed=["metrics.example", "*.pods"])
+    app = http_app(metrics, Health(()), lambda: b"{}", allowed=["metrics.example", "*.pods"])
     started = HttpServer(app, "127.0.0.1", 0)
     await started.start()
     yield started
@@ -54,7 +54,7 @@ async def fetch(url: str, method: str = "GET", accept: str = "*/*") -> tuple[int
 async def test_the_server(metrics: Metrics) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     health = Health(("store",), on_ready=metrics.ready)
-    server = HttpServer(http_app(metrics, health, b'{"asyncapi": "3.0.0"}'), "127.0.0.1", 0)
+    server = HttpServer(http_app(metrics, health, lambda: b'{"asyncapi": "3.0.0"}'), "127.0.0.1", 0)
     await server.start()
     try:
         assert signal.getsignal(signal.SIGTERM) is handler
@@ -91,7 +91,7 @@ async def test_the_server(metrics: Metrics) -> None:
 
 async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", taken.getsockname()[1])
+        server = HttpServer(http_app(metrics, Health(), lambda: b"{}"), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(
             CannotListen, match=r"Address already in use; set MODERATION_HTTP_PORT to another"
         ):
@@ -101,13 +101,13 @@ async def test_a_taken_port_is_an_error_and_ends_no_process(metrics: Metrics) ->
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 async def test_an_address_that_is_not_this_machines(metrics: Metrics, host: str) -> None:
-    server = HttpServer(http_app(metrics, Health(), b"{}"), host, 0)
+    server = HttpServer(http_app(metrics, Health(), lambda: b"{}"), host, 0)
     with pytest.raises(CannotListen, match=rf"can't listen on {host}:0: .*; set MODERATION_HTTP_HOST"):
         await server.start()
 
 
 async def test_an_idle_client_does_not_hold_up_the_stop(metrics: Metrics) -> None:
-    server = HttpServer(http_app(metrics, Health(), b"{}"), "127.0.0.1", 0)
+    server = HttpServer(http_app(metrics, Health(), lambda: b"{}"), "127.0.0.1", 0)
     await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /livez HTTP/1.1\r\n")
@@ -180,7 +180,7 @@ def test_any_request_gets_an_answer_that_is_no_fault_of_the_server(metrics: Metr
     answers: set[int] = set()
 
     async def ask_all() -> None:
-        server = HttpServer(http_app(metrics, Health(()), b"{}"), "127.0.0.1", 0)
+        server = HttpServer(http_app(metrics, Health(()), lambda: b"{}"), "127.0.0.1", 0)
         await server.start()
 
         @given(st.lists(_requests | st.binary(min_size=1, max_size=60), min_size=20, max_size=20))

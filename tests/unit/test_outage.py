@@ -88,6 +88,24 @@ def caused(error: Exception, cause: BaseException) -> Exception:
         (redis.exceptions.MasterDownError("down"), "the server takes no writes: down"),
         (redis.exceptions.BusyLoadingError("loading"), "the server is loading its data: loading"),
         (redis.exceptions.ClusterDownError("down"), "the Cluster does not serve all slots: down"),
+        (
+            redis.exceptions.ConnectionError("the server hung up after the TLS handshake; why"),
+            "TLS failed: the server hung up after the TLS handshake; why",
+        ),
+        (
+            ssl.SSLError(1, "[SSL: X] tlsv13 alert certificate required"),
+            (
+                "TLS failed: [SSL: X] tlsv13 alert certificate required; "
+                "the server wants a certificate of an authority that it knows"
+            ),
+        ),
+        (
+            ssl.SSLError(1, "self-signed certificate in certificate chain"),
+            (
+                "TLS failed: self-signed certificate in certificate chain; "
+                "no authority that is trusted has signed it"
+            ),
+        ),
         (RuntimeError("odd\nerror"), "RuntimeError: odd error"),
     ],
 )
@@ -116,6 +134,14 @@ def test_words(error: Exception, line: str) -> None:
         ),
         (KafkaError(KafkaError._TIMED_OUT, "late"), "no answer in time: late"),
         (KafkaError(KafkaError._TRANSPORT, "odd"), "_TRANSPORT: odd"),
+        (
+            KafkaError(KafkaError._TRANSPORT, "Local: Broker transport failure"),
+            (
+                "_TRANSPORT: Local: Broker transport failure; "
+                "it may be that one side speaks TLS and the other does not"
+            ),
+        ),
+        (KafkaError(KafkaError._SSL, "why"), "TLS failed: why"),
     ],
 )
 def test_words_of_kafka(error: KafkaError, line: str) -> None:

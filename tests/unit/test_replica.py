@@ -85,6 +85,9 @@ class Parts:
     async def revive(self) -> None:
         self.call("revive")
 
+    async def keep(self) -> None:
+        self.call("keep")
+
     async def reclaim(self) -> None:
         self.call("reclaim")
 
@@ -218,6 +221,15 @@ async def test_the_broker_sets_its_checks_and_gauges(parts: Parts) -> None:
     assert parts.health.report()["checks"]["intake"] == "apply waits: refused"
 
 
+async def test_what_is_in_hand_is_kept_but_while_a_step_waits(parts: Parts) -> None:
+    transport = cast("Any", parts)
+    for store, failing, calls in ((False, "", 0), (True, "apply waits: refused", 0), (True, "", 1)):
+        parts.health.set("store", ok=store, why="away")
+        parts.failing = failing
+        await loops.watch_readers(transport, transport, parts.health)
+        assert parts.calls.count("keep") == calls
+
+
 async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Parts) -> None:
     parts.harm = Damage(600.0, 2, "image.reported: harmed")
     for _ in range(2):
@@ -232,9 +244,9 @@ async def test_harm_to_a_channel_is_told_and_leaves_the_broker_in_use(parts: Par
 
 async def test_nothing_is_reclaimed_during_an_outage(parts: Parts) -> None:
     transport = cast("Any", parts)
-    for store, broker, calls in ((False, True, 0), (True, False, 0), (True, True, 1)):
-        parts.health.set("store", ok=store, why="away")
-        parts.health.set("broker", ok=broker, why="away")
+    for away, calls in (("store", 0), ("broker", 0), ("intake", 0), ("", 1)):
+        for check in ("store", "broker", "intake"):
+            parts.health.set(check, ok=check != away, why="away")
         await loops.reclaim(transport, parts.health)
         assert parts.calls.count("reclaim") == calls
 
@@ -261,6 +273,26 @@ async def test_a_replica_waits_for_its_servers_serves_and_drains(
         *("serve", "stop 25", "http stop", "close"),
     ]
     assert parts.health.report()["checks"]["intake"] == "draining"
+
+
+async def test_a_round_that_has_begun_is_finished_and_one_that_hangs_is_not_waited_for(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "_collect_garbage_less_often", lambda: None)
+    monkeypatch.setattr(replica, "LAST_ROUND", 0.2)
+    stop = asyncio.Event()
+
+    async def end() -> None:
+        stop.set()
+        await asyncio.sleep(0.01)
+        parts.call("finished")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        await replica_of(parts, Loop(1, end), Loop(1, hang)).run(stop)
+    assert parts.calls == ["http start", "open", "start", "finished", "stop 25", "http stop", "close"]
 
 
 async def test_a_loop_that_fails_ends_the_replica_once_it_has_drained(

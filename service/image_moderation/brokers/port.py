@@ -125,6 +125,14 @@ class Transport(Protocol):
     async def publish(self, publications: Sequence[Publication]) -> Sequence[bool]:
         """See `outbox.ports.Publisher`."""
 
+    async def keep(self) -> None:
+        """Let no other reader take over what this process has in hand, where readers do so once time has
+        passed. Called every second, but not while a batch waits for a server: another reader may have it.
+
+        Raises:
+            BrokerUnavailable: call again.
+        """
+
     async def reclaim(self) -> None:
         """Take back what dead readers left, if the broker doesn't do that. Called every two seconds, and only
         while both servers are available.

@@ -109,6 +109,9 @@ class BaseTransport(ABC):
             positions = await self.publisher.publish([one.message for one in publications])
         return [position is not None for position in positions]
 
+    async def keep(self) -> None:
+        """See `port.Transport`. Most brokers take nothing back from a reader that is connected."""
+
     async def reclaim(self) -> None:
         """See `port.Transport`. Most brokers deliver again by themselves."""
 

@@ -4,6 +4,7 @@ That module is imported when the command runs, so that --version, --help and she
 one imports Typer and the domain's values alone. `dead_letters` has the commands of its group.
 """
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +43,12 @@ def serve(
     It then finishes the batches in hand. Its settings are MODERATION_* variables; MODERATION_BROKER_URL is
     required, except with --embedded.
     """
+    gc.disable()  # what the imports make stays: looking for garbage would take a tenth of the start
     from image_moderation.cli.serve import run
     from image_moderation.embedded import EmbeddedError
 
+    gc.freeze()
+    gc.enable()
     try:
         run(data_dir, broker_port, embedded=embedded)
     except EmbeddedError as error:

@@ -23,6 +23,8 @@ from image_moderation.domain.rules.evaluation import BREAKER_RETRY
 from image_moderation.store.formats import Constant, Format, to_int
 
 HEAD = Format("BI6I6I2")
+PLAIN_HEAD = Format("BI6I6I2B")
+"""The head and the length of the reasons, which follows at once where no flag is set."""
 DECIDED_PART = Format("I4I6I6BB")
 FACTS_LENGTH = Format("I2")
 FACTS_PART = Format("I2I4I2I2")
@@ -55,6 +57,8 @@ TRIGGERS = (
 CONSTANTS: dict[str, Constant] = {
     "HEAD": HEAD.lua,
     "HEAD_BYTES": HEAD.size,
+    "PLAIN_HEAD": PLAIN_HEAD.lua,
+    "PLAIN_HEAD_BYTES": PLAIN_HEAD.size,
     "DECIDED_PART": DECIDED_PART.lua,
     "DECIDED_PART_BYTES": DECIDED_PART.size,
     "FACTS_LENGTH": FACTS_LENGTH.lua,

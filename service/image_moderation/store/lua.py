@@ -53,7 +53,18 @@ class Script(Generic[A]):
         return ("EVALSHA", self.sha, len(keys), *keys, *self._signature.values(arguments))
 
 
-PARTS = ("header", "case", "reasons", "records", "decisions", "evaluation", "reports", "reviews", "batch")
+PARTS = (
+    "header",
+    "case",
+    "reasons",
+    "records",
+    "decisions",
+    "evaluation",
+    "reports",
+    "reviews",
+    "one_more",
+    "batch",
+)
 CONSTANTS = layout.CONSTANTS | packing.CONSTANTS | replies.CONSTANTS
 
 APPLY = Script("apply", ApplyArguments, parts=PARTS, constants=CONSTANTS)

@@ -25,8 +25,10 @@ HINT = "MODERATION_HTTP_ALLOWED_HOSTS takes further host names of this service"
 _HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 
 
-def http_app(metrics: Metrics, health: Health, asyncapi: bytes, allowed: Collection[str] = ()) -> App:
-    """Return the application. `asyncapi` is the AsyncAPI document, JSON, served unchanged.
+def http_app(
+    metrics: Metrics, health: Health, asyncapi: Callable[[], bytes], allowed: Collection[str] = ()
+) -> App:
+    """Return the application. `asyncapi` gives the AsyncAPI document, JSON.
 
     `allowed` are host names that a request may be for, or with `*.` before a name every name below that one,
     in lower case; addresses and `localhost` always may.
@@ -44,7 +46,7 @@ def http_app(metrics: Metrics, health: Health, asyncapi: bytes, allowed: Collect
         return 200, content_type, body
 
     def document(_accept: str) -> Answer:
-        return 200, JSON, asyncapi
+        return 200, JSON, asyncapi()
 
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": scrape, "/asyncapi": document}
 

@@ -120,7 +120,9 @@ LOG_EVENTS: Mapping[str, LogEvent] = {
     ),
     "consumer_created": LogEvent("info", ("channel", "consumer"), "NATS: the durable consumer was missing."),
     "consumers_removed": LogEvent(
-        "info", ("channel", "count"), "Redis: consumers of dead replicas, which own nothing, are removed."
+        "info",
+        ("channel", "count"),
+        "Redis: consumers that own nothing are removed: after an idle hour, or as their process ends.",
     ),
     "unread_deleted": LogEvent(
         "warning",

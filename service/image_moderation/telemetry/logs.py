@@ -41,7 +41,6 @@ def configure(level: str = "info", format: str | None = None, stream: TextIO | N
     stream = stream or sys.stderr
     console = not is_json(format, stream)
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -21,8 +21,8 @@ _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
 _ESCAPES = "in a password write '/' as %2F, '@' as %40, '?' as %3F, '%' as %25"
 _NO_BROKER = (
-    "a Redis Cluster can be the store alone: it has each stream on one node, whatever the load, and a dead "
-    "letter and its ack on two"
+    "a Redis Cluster can be the store alone: each stream is on one node, so an ack may outlive a dead letter "
+    "that is on another"
 )
 
 

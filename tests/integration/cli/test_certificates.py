@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from image_moderation.cli.settings_files import choose
 from image_moderation.settings import Settings, SettingsError
 from image_moderation.urls import BROKER_SCHEMES, STORE_SCHEMES, Tls, parse
 from tests.support.command_line import Call
@@ -178,3 +179,10 @@ def test_config_says_where_each_comes_from(call: Call, authority: Authority) -> 
     assert SECRET not in result.out
     bare = call("config", "--json", broker_url="rediss://h").json["MODERATION_BROKER_CA"]
     assert bare == {"value": None, "origin": "default", "meaning": "the system's authorities"}
+
+
+def test_a_replay_connects_to_nothing_and_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERATION_BROKER_CA", "/none/ca.pem")
+    monkeypatch.setenv("MODERATION_BLOCK_THRESHOLD", "7")
+    (chosen,) = choose(())
+    assert chosen.setting.policy.block_threshold == 7

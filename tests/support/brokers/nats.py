@@ -16,6 +16,7 @@ from nats.errors import Error
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from tests.support.brokers import least_rights
 from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.loop import in_a_loop_of_its_own
 from tests.support.servers import free_port, missing
@@ -62,16 +63,20 @@ class NatsHarness:
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self._port}"
+        return self._url_of("service")
 
     @property
     def commands_url(self) -> str:
-        return self.url
+        return self._url_of("operator")
+
+    def _url_of(self, role: str) -> str:
+        login = least_rights.nats_login(role) if least_rights.WANTED else ""
+        return f"nats://{login}127.0.0.1:{self._port}"
 
     @property
     def servers(self) -> list[str]:
-        """As nats-py takes them."""
-        return [self.url]
+        """As nats-py takes them, for the tests' own user."""
+        return [self._url_of(least_rights.TESTS_OWN)]
 
     @property
     def port(self) -> int:
@@ -106,6 +111,8 @@ class NatsHarness:
 
     def restart(self) -> None:
         command = [self._program, "-js", "-a", "127.0.0.1", "-p", str(self._port), "-sd", str(self._place)]
+        if least_rights.WANTED:
+            command = [self._program, "-c", str(least_rights.nats_config(self._place, self._port))]
         with (self._place / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -16,6 +16,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
+from tests.support.brokers import least_rights
 from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.loop import in_a_loop_of_its_own
 from tests.support.servers import free_port, missing
@@ -89,16 +90,23 @@ class RabbitmqHarness:
         }
         (place / "plugins").write_text("[].\n")
         (place / "rabbitmq.conf").write_text("loopback_users = none\n")
+        self._passwords: dict[str, str] = {}
         self._epmd = self._start_port_mapper()
         self.restart()
+        if least_rights.WANTED:
+            self._passwords = least_rights.create_users(self.tool, self.env)
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self._port}/"
+        return self._url_of("service")
 
     @property
     def commands_url(self) -> str:
-        return self.url
+        return self._url_of("operator")
+
+    def _url_of(self, role: str) -> str:
+        login = f"{role}:{self._passwords[role]}" if self._passwords else "guest:guest"
+        return f"amqp://{login}@127.0.0.1:{self._port}/"
 
     @property
     def port(self) -> int:
@@ -264,7 +272,7 @@ class RabbitmqHarness:
 
     def _run(self, call: Callable[[AbstractChannel], Awaitable[T]]) -> T:
         async def run() -> T:
-            connection = await aio_pika.connect(self.url, timeout=5)
+            connection = await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{self._port}/", timeout=5)
             try:
                 return await call(await connection.channel(publisher_confirms=True))
             finally:

@@ -39,6 +39,8 @@ LOOK_AGAIN = 0.25
 """Seconds after which a reader looks again at how large the entries are."""
 STEP = 8
 """Entries after which their bytes are counted."""
+KEEP_FROM = 1.0
+"""Seconds that a batch is in hand when it is kept from other processes for the first time."""
 CLAIM_COUNT = 50
 """Most entries that are claimed at once: their bytes aren't known before."""
 ALONE_FROM = 3
@@ -119,6 +121,14 @@ class RedisReader(Reader):
     async def ack(self, messages: Iterable[RawMessage]) -> None:
         """Remove entries from the group's pending list."""
         await self.redis.xack(self.channel, self._group, *(message.position for message in messages))
+
+    async def keep(self) -> None:
+        """Restart the time after which others may claim what this process works on; counts no delivery."""
+        now = asyncio.get_running_loop().time()
+        for since, messages in list(self.in_hand.values()):
+            if now - since >= KEEP_FROM:
+                positions: Any = [message.position for message in messages]
+                await self.redis.xclaim(self.channel, self._group, self._claimer, 0, positions, justid=True)
 
     async def claim(self) -> list[RawMessage]:
         """Take over abandoned entries: a batch of them, or one that has been delivered often."""

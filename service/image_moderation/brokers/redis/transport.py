@@ -102,6 +102,11 @@ class RedisTransport(BaseTransport):
         with errors():
             await self.by_channel[messages[0].channel].ack(messages)
 
+    async def keep(self) -> None:
+        with errors():
+            for reader in self.by_channel.values():
+                await reader.keep()
+
     async def reclaim(self) -> None:
         for channel, reader in self.by_channel.items():
             while messages := await self._claim(reader):

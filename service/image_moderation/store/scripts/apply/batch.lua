@@ -24,6 +24,8 @@ for n = 1, given do
   if is_report and kind ~= KIND_RETRACTION and case and byte(case, 1) % (2 * BLOCKED) >= BLOCKED then
     outcomes[n] = ALREADY_BLOCKED  -- without loading it
     work = work + EVENT_WORK
+  elseif kind == KIND_REPORT and group == NO_GROUP and enter_one_more(i, case, time, digest, reason) then
+    outcomes[n] = COUNTED
   else
     event, outbox, key = n, box, KEYS[before_cases + i]
     load(case)

@@ -3,7 +3,8 @@
 --
 -- `domain/rules` states the rule plainly, in modules and functions of the same names in the same order.
 -- `store/lua.py` joins the parts of this folder (header, case, reasons, records, decisions, evaluation, reports,
--- reviews, batch), writes each argument before them as a local, and each constant, in capitals, in its place.
+-- reviews, one_more, batch), writes each argument before them as a local, and each constant, in capitals, in its
+-- place.
 --
 -- KEYS[1..o]  the outboxes of the call's partitions (ZSET: frozen decision -> when to try to publish it next)
 -- KEYS[..3o]  with `waiting_sets` only: the partitions' withheld blocks (ZSET: image -> when to look again),

@@ -1,0 +1,1 @@
+"""Fuzzing: what a program makes up instead of a person. `make fuzz`."""
