@@ -10,7 +10,7 @@ allow() {
   shift
   kafka-acls.sh $common --add --allow-principal "User:$principal" "$@"
 }
-common=$*
+common=$* # words of their own, so it is not quoted below
 
 # Leave out "--operation Create" where you have made the topics.
 allow service --operation Read --operation Describe --operation Create --topic image.reported --topic image.reviewed

@@ -123,9 +123,16 @@ async def test_dead_letters_that_were_purged_are_compacted_away(broker: RealHarn
 # --- logins
 
 
-@pytest.mark.parametrize("sasl", ["PLAIN", "SCRAM-SHA-512"])
-@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+@pytest.mark.parametrize(
+    ("sasl", "tls"),
+    [
+        pytest.param("PLAIN", True, marks=pytest.mark.soak),
+        pytest.param("SCRAM-SHA-512", False, marks=pytest.mark.soak),
+        ("SCRAM-SHA-512", True),
+    ],
+)
 async def test_a_login(broker: RealHarness, world: World, sasl: str, tls: bool) -> None:
+    """Every other test logs in by PLAIN in clear text."""
     world.harness = as_service = copy(broker)
     as_service.url = broker.server.url("service", sasl=sasl, tls=tls)
     broker.publish(REPORTED, [b"a"])
@@ -133,6 +140,7 @@ async def test_a_login(broker: RealHarness, world: World, sasl: str, tls: bool) 
     await world.nothing_waits()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("sasl", ["PLAIN", "SCRAM-SHA-512"])
 async def test_a_wrong_password_is_named(server: KafkaServer, sasl: str) -> None:
     url = server.url("service", sasl=sasl).replace("a%20secret", "hunter2")
@@ -173,6 +181,7 @@ MAY_READ = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("user", MAY_PUBLISH)
 async def test_each_user_can_do_its_work_and_no_more(broker: RealHarness, user: str) -> None:
     for channel in CHANNELS:

@@ -18,11 +18,12 @@ from image_moderation.brokers.registry import broker_for
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.domain.message import DeadLetter, DeadLetterReason, Outgoing, RawMessage
 from image_moderation.wiring import clock
+from tests.support.brokers import KAFKA_MOCK
 from tests.support.brokers.harness import Harness
 from tests.support.brokers.kafka.raw import publish_with_header
 from tests.support.brokers.replica import BATCH, GROUP, REPORTED, TIMEOUT, World, again, numbered, received
 from tests.support.servers import free_port
-from tests.support.waiting import stays_true_for_async, wait_until_async
+from tests.support.waiting import stays_true_for_async, wait_until, wait_until_async
 
 POLL_INTERVAL = {"max.poll.interval.ms": 6_000}
 """The shortest that the session's time allows."""
@@ -70,8 +71,8 @@ def test_what_is_committed_is_the_first_offset_not_finished() -> None:
 
 
 @pytest.fixture
-def broker(harnesses: Callable[[str], Harness]) -> Harness:
-    harness = harnesses("kafka")
+def broker(request: pytest.FixtureRequest, harnesses: Callable[[str], Harness]) -> Harness:
+    harness = harnesses(getattr(request, "param", "kafka"))
     harness.fresh()
     return harness
 
@@ -209,10 +210,14 @@ async def test_keys(broker: Harness) -> None:
 
 def read(harness: Harness, channel: str) -> list[Any]:
     client = group(harness)
-    client.assign([TopicPartition(channel, partition, 0) for partition in range(4)])
-    found = client.consume(10, 1)
-    client.close()
-    return [message for message in found if message.error() is None]
+    try:
+        topic = client.list_topics(channel, timeout=TIMEOUT).topics[channel]
+        client.assign([TopicPartition(channel, partition, 0) for partition in topic.partitions])
+        return wait_until(
+            lambda: [one for one in client.consume(10, 0.5) if one.error() is None], "there is one", TIMEOUT
+        )
+    finally:
+        client.close()
 
 
 async def test_a_cluster_that_is_away() -> None:
@@ -239,4 +244,12 @@ async def test_a_header_whose_name_is_not_utf8_stops_nothing(world: World) -> No
     await received(replica, 2)
     assert sorted(replica.bodies()) == [b"after", b"odd"]
     assert {len(message.headers) for message in replica.received} == {0}
+    await world.nothing_waits()
+
+
+@pytest.mark.parametrize("broker", [KAFKA_MOCK], indirect=True)
+async def test_the_mock_of_machines_without_the_real_one(broker: Harness, world: World) -> None:
+    broker.publish(REPORTED, numbered(200))
+    replica = await world.replica()
+    await received(replica, 200)
     await world.nothing_waits()

@@ -13,6 +13,8 @@ from image_moderation.brokers.kafka.topology import about
 from image_moderation.domain.message import Outgoing
 from image_moderation.events.binary import CONTENT_TYPE, STRUCTURED
 
+CONFIRMED_WITHIN = 3_500
+"""Milliseconds; `/readyz` must say within 5 s that too few copies are in step."""
 CHUNK = 1_000
 """Messages that wait for their confirmation together; the client's queue has room for so many of any size."""
 
@@ -26,7 +28,7 @@ class KafkaPublisher:
             **settings,
             "acks": "all",
             "enable.idempotence": True,
-            "message.timeout.ms": int(TIMEOUT * 1000),
+            "message.timeout.ms": CONFIRMED_WITHIN,
             "linger.ms": 0,
         }
         self._producer: Producer | None = None

@@ -11,7 +11,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
     OffsetSpec,
 )
 
-from image_moderation.brokers.calls import TIMEOUT
 from image_moderation.domain.errors import BrokerUnavailable
 from image_moderation.events.models import DEAD_LETTER_CHANNEL
 
@@ -20,6 +19,8 @@ Place = tuple[str, int]
 SMALLEST_SEGMENT, LARGEST_SEGMENT = 1024 * 1024, 1024**3
 """Bytes of a segment of the topic of dead letters; the greatest is Kafka's default."""
 
+TIMEOUT = 3.0
+"""Seconds that the cluster may take to answer a question: `/readyz` is to be true 5 s after a node died."""
 MOVING = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -30,6 +31,8 @@ MOVING = frozenset(
     }
 )
 """What brokers answer while a topic is new, or the leader of a partition changes."""
+SETTLING = 2.0
+"""Seconds that such a change may take."""
 ASK_AGAIN = 0.05
 """Seconds."""
 
@@ -120,8 +123,8 @@ def _partitions(admin: AdminClient, name: str) -> list[Place]:
 
 
 def _settled(call: Callable[[], T]) -> T:
-    """Call again while the answer is one of `MOVING`, for as long as a call may take."""
-    deadline = monotonic() + TIMEOUT
+    """Call again while the answer is one of `MOVING`, for as long as such a change may take."""
+    deadline = monotonic() + SETTLING
     while True:
         try:
             return call()
