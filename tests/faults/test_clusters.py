@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from image_moderation.embedded import EmbeddedRedis
-from tests.support.brokers import start_cluster
+from tests.support.brokers import OLD_NATS, start_cluster
 from tests.support.brokers.cluster import Cluster
 from tests.support.cluster_site import ClusterSite
 from tests.support.faulty_site import Row
@@ -24,7 +24,7 @@ LONG = 25.0
 Strike = Callable[[ClusterSite], None]
 
 
-@pytest.fixture(scope="module", params=["nats", "nats-2.9"])
+@pytest.fixture(scope="module", params=["nats", OLD_NATS, "rabbitmq"])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Started once, because that takes long; a test that is done heals what it has broken."""
     cluster = start_cluster(request.param, tmp_path_factory.mktemp(request.param))

@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, harness: RabbitmqHarness) -> None:
         self._url = harness.url
-        self._passwords = create_users(harness.tool, harness.env)
+        self._passwords = create_users(harness.node.tool, harness.node.env)
 
     def url(self, user: str) -> str:
         return self._url.replace("guest:guest", f"{user}:{self._passwords[user]}")

@@ -102,8 +102,8 @@ def stop_listener(port: int) -> str:
 
 
 def evaluate(harness: RabbitmqHarness, *calls: str) -> None:
-    command = [harness.tool, "eval", f"{', '.join(calls)}."]
-    subprocess.run(command, env=harness.env, check=True, capture_output=True)
+    command = [harness.node.tool, "eval", f"{', '.join(calls)}."]
+    subprocess.run(command, env=harness.node.env, check=True, capture_output=True)
 
 
 @contextmanager

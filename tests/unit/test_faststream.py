@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import pytest
+from aio_pika.robust_connection import RobustConnection
 from aiormq.abc import DeliveredMessage
 from confluent_kafka import Message
 from faststream.confluent import TestKafkaBroker
 from faststream.nats import TestNatsBroker
-from faststream.rabbit import TestRabbitBroker
+from faststream.rabbit import RabbitBroker, TestRabbitBroker
 from faststream.redis import TestRedisBroker
 from nats.aio.msg import Msg
 from pamqp.commands import Basic
@@ -96,7 +98,7 @@ async def test_a_batch_passes_through_faststream_to_the_handler_and_is_measured(
 
 
 def test_what_is_replaced_in_client_libraries_is_still_there() -> None:
-    """See redis_connection.py and rabbitmq/connection.py for the reasons."""
+    """See redis_connection.py and, of rabbitmq, connection.py and decoding.py for the reasons."""
     for name in ("pack_command", "pack_commands", "send_packed_command", "check_health", "disconnect"):
         assert callable(getattr(AbstractConnection, name)), name
     assert list(inspect.signature(AbstractConnection.send_packed_command).parameters) == [
@@ -104,6 +106,14 @@ def test_what_is_replaced_in_client_libraries_is_still_there() -> None:
     ]  # fmt: skip
     assert "_writer" in inspect.getsource(AbstractConnection)
     assert list(inspect.signature(Basic.Properties.unmarshal).parameters)[1:] == ["flags", "data"]
+    assert list(inspect.signature(Basic.Deliver.unmarshal).parameters)[1:] == ["data"]
+    assert Basic.Deliver.__slots__ == [
+        "consumer_tag", "delivery_tag", "redelivered", "exchange", "routing_key"
+    ]  # fmt: skip
+    for name in ("_on_deliver_frame", "_get_frame", "_read_content"):
+        assert inspect.iscoroutinefunction(getattr(aiormq.Channel, name)), name
+    assert isinstance(RabbitBroker("amqp://h")._connection_kwargs, dict)
+    assert "_on_connection_close" in inspect.getsource(RobustConnection)
 
 
 def test_nothing_internal_of_faststream_is_used() -> None:

@@ -100,6 +100,6 @@ _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 KAFKA = (_one_of("sasl", "the mechanism of the login", {name: name for name in _MECHANISMS}, needs="user"),)
 NATS = (_whole("replicas", "copies of the stream that the service makes, each on a server of its own", 1, 5),)
 AMQP = (
-    _whole("heartbeat", "seconds between heartbeats", 1, 3_600),
+    _whole("heartbeat", "seconds between heartbeats, by default 5", 1, 3_600),
     _text("name", "the connection's name in the server's lists"),
 )

@@ -167,8 +167,17 @@ _ROWS = (
     ),
     Scheme("kafka", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, False, option.KAFKA),
     Scheme("kafka+tls", 9092, _EMPTY, _BOTH, _KAFKA, False, _SEVERAL, True, option.KAFKA + option.TLS),
-    Scheme("amqp", 5672, _VIRTUAL_HOST, _BOTH, _RABBITMQ, options=option.AMQP),
-    Scheme("amqps", 5671, _VIRTUAL_HOST, _BOTH, _RABBITMQ, tls=True, options=option.AMQP + option.TLS),
+    Scheme("amqp", 5672, _VIRTUAL_HOST, _BOTH, _RABBITMQ, hosts=_SEVERAL, options=option.AMQP),
+    Scheme(
+        "amqps",
+        5671,
+        _VIRTUAL_HOST,
+        _BOTH,
+        _RABBITMQ,
+        hosts=_SEVERAL,
+        tls=True,
+        options=option.AMQP + option.TLS,
+    ),
     Scheme("nats", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL, options=option.NATS),
     Scheme(
         "nats+tls", 4222, _EMPTY, _TOKEN, _NATS, hosts=_SEVERAL, tls=True, options=option.NATS + option.TLS

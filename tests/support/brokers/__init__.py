@@ -40,6 +40,10 @@ def start(name: str, place: Path, redis_server: EmbeddedRedis) -> Harness:
 
 def start_cluster(name: str, place: Path) -> Cluster:
     """Start three nodes of a broker, or of OLD_NATS; close them in the end."""
+    if name == "rabbitmq":
+        from tests.support.brokers.rabbitmq_cluster import RabbitmqCluster
+
+        return RabbitmqCluster(place)
     from tests.support.brokers.nats_cluster import NatsCluster, OldNatsCluster
 
     return OldNatsCluster(place) if name == OLD_NATS else NatsCluster(place)

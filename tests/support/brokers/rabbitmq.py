@@ -1,11 +1,6 @@
 """RabbitMQ, on a server of its own."""
 
 import asyncio
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +14,8 @@ from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 from tests.support.brokers import least_rights
 from tests.support.brokers.harness import Features, Found
 from tests.support.brokers.loop import in_a_loop_of_its_own
-from tests.support.servers import free_port, missing
+from tests.support.brokers.rabbitmq_node import PortMapper, RabbitmqNode
+from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
 EXCHANGE, GROUP = "image-moderation", "image-moderation"
@@ -43,11 +39,6 @@ end.
 T = TypeVar("T")
 
 
-def _find(program: str) -> str | None:
-    """Debian's own wrappers change the user first, who could not write here."""
-    return shutil.which(program, path="/usr/lib/rabbitmq/bin") or shutil.which(program)
-
-
 class RabbitmqHarness:
     """See `harness.Harness`."""
 
@@ -64,37 +55,21 @@ class RabbitmqHarness:
         trims=False,
         loses=("queue",),
     )
+    seen_arguments: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    """Of the queues that `read` reads."""
 
     def __init__(self, place: Path) -> None:
-        self._program = _find("rabbitmq-server") or missing("rabbitmq-server")
-        self.tool = _find("rabbitmqctl") or missing("rabbitmq-server")
-        self._place = place
-        self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._mapper = PortMapper(place)
+        self.nodes = [RabbitmqNode(self._mapper, place, free_port())]
         self._seen: dict[str, list[Found]] = {}
-        epmd = free_port()
-        # A node name of its own, and its own port mapper on loopback, which is ended with it.
-        self.env = os.environ | {
-            "HOME": str(place),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(epmd),
-            "RABBITMQ_NODENAME": f"test-{self._port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self._port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_MNESIA_BASE": str(place / "data"),
-            "RABBITMQ_LOG_BASE": str(place / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        }
-        (place / "plugins").write_text("[].\n")
-        (place / "rabbitmq.conf").write_text("loopback_users = none\n")
         self._passwords: dict[str, str] = {}
-        self._epmd = self._start_port_mapper()
         self.restart()
         if least_rights.WANTED:
-            self._passwords = least_rights.import_users(self.tool, self.env, place)
+            self._passwords = least_rights.import_users(self.node.tool, self.node.env, place)
+
+    @property
+    def node(self) -> RabbitmqNode:
+        return self.nodes[0]
 
     @property
     def url(self) -> str:
@@ -106,11 +81,11 @@ class RabbitmqHarness:
 
     def _url_of(self, role: str) -> str:
         login = f"{role}:{self._passwords[role]}" if self._passwords else "guest:guest"
-        return f"amqp://{login}@127.0.0.1:{self._port}/"
+        return f"amqp://{login}@127.0.0.1:{self.port}/"
 
     @property
     def port(self) -> int:
-        return self._port
+        return self.node.port
 
     def url_at(self, port: int) -> str:
         return f"amqp://guest:guest@127.0.0.1:{port}/"
@@ -119,8 +94,12 @@ class RabbitmqHarness:
     def site_url(self) -> str:
         return self.url
 
+    @property
+    def runs(self) -> bool:
+        return self.node.runs
+
     def fresh(self) -> None:
-        if self._process is None:
+        if not self.runs:
             self.restart()
         self._seen.clear()
 
@@ -136,34 +115,18 @@ class RabbitmqHarness:
             self.bind(name)
 
     def kill(self) -> None:
-        if self._process is not None:
-            wait_until(self._knows_its_queues, "the server has written down its quorum queues")
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def _knows_its_queues(self) -> bool:
-        """RabbitMQ writes a quorum queue's name down about a second after its declaration. Killed before, it
-        has the queue for ever without a leader, and answers nobody who consumes from it.
-        """
-        for names in self._place.glob("data/*/quorum/*/names.dets"):
-            written = names.read_bytes()
-            return all(queue.name.encode() in written for queue in names.parent.iterdir() if queue.is_dir())
-        return True
+        self.node.kill()
 
     def restart(self) -> None:
-        with (self._place / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program], env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
+        self.node.start()
 
         async def answers(channel: AbstractChannel) -> bool:
             return not channel.is_closed
 
         def up() -> bool:
+            if not self.node.listens():
+                return False
             try:
-                # By itself first: the client would write about each attempt.
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
                 return self._run(answers)
             except (AMQPError, OSError):
                 time.sleep(0.1)
@@ -172,20 +135,14 @@ class RabbitmqHarness:
         wait_until(up, "rabbitmq-server is up", 60)
 
     def suspend(self) -> None:
-        self._signal(signal.SIGSTOP)
+        self.node.freeze()
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.killpg(self._process.pid, number)
+        self.node.thaw()
 
     def close(self) -> None:
         self.kill()
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
+        self._mapper.close()
 
     def publish(
         self, channel: str, bodies: Sequence[bytes], headers: Mapping[str, str] | None = None
@@ -227,7 +184,9 @@ class RabbitmqHarness:
 
     def bind(self, channel: str) -> None:
         async def bind(channel_: AbstractChannel) -> None:
-            queue = await channel_.declare_queue(f"seen.{channel}", durable=True)
+            queue = await channel_.declare_queue(
+                f"seen.{channel}", durable=True, arguments=self.seen_arguments
+            )
             await queue.bind(EXCHANGE, routing_key=channel)
 
         self._run(bind)
@@ -243,22 +202,12 @@ class RabbitmqHarness:
             return queue.declaration_result.message_count or 0
 
         # AMQP doesn't count messages in hand, and the management's figures are seconds old: ask the queue.
-        return self._run(ready) or int(self._ctl("eval", _TOTAL % name))
+        return self._run(ready) or int(self.node.ctl("eval", _TOTAL % name))
 
     def change_password(self, password: str) -> None:
         """Set the password of the user in `url`, and end every connection. `guest` is what `url` has."""
-        self._ctl("change_password", "guest", password)
-        self._ctl("close_all_connections", "the password has changed")
-
-    def _ctl(self, *command: str) -> str:
-        return subprocess.run(
-            [self.tool, "--quiet", "-n", self.env["RABBITMQ_NODENAME"], *command],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        ).stdout
+        self.node.ctl("change_password", "guest", password)
+        self.node.ctl("close_all_connections", "the password has changed")
 
     def kept(self, channel: str) -> int:
         return self.waiting(channel)
@@ -272,17 +221,10 @@ class RabbitmqHarness:
 
     def _run(self, call: Callable[[AbstractChannel], Awaitable[T]]) -> T:
         async def run() -> T:
-            connection = await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{self._port}/", timeout=5)
+            connection = await aio_pika.connect(self.node.url, timeout=5)
             try:
                 return await call(await connection.channel(publisher_confirms=True))
             finally:
                 await connection.close()
 
         return in_a_loop_of_its_own(run())
-
-    def _start_port_mapper(self) -> subprocess.Popen[bytes] | None:
-        """Started before the server would, so that it is ours to end."""
-        program = shutil.which("epmd")
-        if program is None:
-            return None
-        return subprocess.Popen([program], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -4,9 +4,13 @@ Channels are those of aiormq, the layer below aio-pika. aio-pika's own reopen by
 connection: then it is unknown which messages can still be acked.
 """
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from ssl import SSLContext
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
@@ -14,14 +18,15 @@ from weakref import WeakKeyDictionary
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractConnection
+from aio_pika.robust_connection import RobustConnection
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
 from faststream.rabbit import RabbitBroker
 from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
 from faststream.security import BaseSecurity
-from pamqp.commands import Basic
 
 from image_moderation.brokers.calls import TIMEOUT, unavailable_on, within
 from image_moderation.brokers.port import Options
+from image_moderation.brokers.rabbitmq.decoding import prepare
 from image_moderation.domain.errors import BrokerUnavailable, Misconfigured
 from image_moderation.domain.outage import Cause
 from image_moderation.urls import Url, parse
@@ -30,9 +35,11 @@ CLIENT_ERRORS = (AMQPError, OSError, RuntimeError)
 """The client's errors when the server, or the way to it, gives no result: RuntimeError for a closed channel
 or connection, TimeoutError (an OSError) for no answer."""
 
+HEARTBEAT = 5
+"""Seconds between heartbeats, unless the URL says otherwise. A silent connection is left after four."""
+
 _reasons: WeakKeyDictionary[AbstractConnection, BaseException] = WeakKeyDictionary()
 """Why the last attempt to connect again has failed."""
-_unmarshal_strictly = Basic.Properties.unmarshal
 
 
 @contextmanager
@@ -59,8 +66,8 @@ def make_broker(options: Options) -> RabbitBroker:
     """Return FastStream's broker, not yet connected."""
     _prepare_client()
     url = parse(options.url)
-    return RabbitBroker(
-        _plain_url(url),
+    broker = RabbitBroker(
+        _plain_url(url, url.addresses[0]),
         security=BaseSecurity(ssl_context=None if url.tls is None else url.tls.context()),
         timeout=TIMEOUT,
         reconnect_interval=1.0,
@@ -68,13 +75,36 @@ def make_broker(options: Options) -> RabbitBroker:
         logger=None,
         middlewares=options.middlewares(RabbitPrometheusMiddleware, _telemetry),
     )
+    # What FastStream passes on to aio-pika; its own parameters don't include the class.
+    broker._connection_kwargs["connection_class"] = partial(_Connection, hosts=deque(url.hosts))  # noqa: SLF001
+    return broker
 
 
-def _plain_url(url: Url) -> str:
-    """Return the same URL for the client, which gets certificates as a context."""
+class _Connection(RobustConnection):
+    """Tries the servers of a cluster in turn: the next one whenever a connection is lost or fails."""
+
+    def __init__(self, url: Any, *, hosts: deque[tuple[str, int]], **kwargs: Any) -> None:
+        """`hosts` are those of all; the first is tried next, also by a connection that is made anew."""
+        super().__init__(url, **kwargs)
+        self._hosts = hosts
+        self._turn()
+
+    def _turn(self) -> None:
+        host, port = self._hosts[0]
+        self.url = self.url.with_host(host).with_port(port)
+
+    async def _on_connection_close(self, closing: "asyncio.Future[Any]") -> None:
+        """Called when a connection is lost, and when an attempt has failed."""
+        self._hosts.rotate(-1)
+        self._turn()
+        await super()._on_connection_close(closing)
+
+
+def _plain_url(url: Url, address: str) -> str:
+    """Return the URL of one server for the client, which gets certificates as a context."""
     login = f"{quote(url.username or 'guest', safe='')}:{quote(url.password or 'guest', safe='')}"
-    query = f"?{urlencode(url.options)}" if url.options else ""
-    return f"{url.scheme.name}://{login}@{url.addresses[0]}/{quote(url.name, safe='')}{query}"
+    query = urlencode({"heartbeat": HEARTBEAT, **url.options})
+    return f"{url.scheme.name}://{login}@{address}/{quote(url.name, safe='')}?{query}"
 
 
 def _telemetry() -> Any:
@@ -90,11 +120,22 @@ async def connected(url: str) -> AsyncIterator[AbstractConnection]:
     parts = parse(url)
     context = None if parts.tls is None else parts.tls.context()
     with errors():
-        connection = await within(aio_pika.connect(_plain_url(parts), ssl_context=context))
+        connection = await _connect_to_one(
+            [_plain_url(parts, address) for address in parts.addresses], context
+        )
     try:
         yield connection
     finally:
         await connection.close()
+
+
+async def _connect_to_one(servers: list[str], context: SSLContext | None) -> AbstractConnection:
+    """Connect to the first that takes the connection. Errors are the client's, for the last one."""
+    *others, last = servers
+    for server in others:
+        with suppress(*CLIENT_ERRORS):
+            return await within(aio_pika.connect(server, ssl_context=context))
+    return await within(aio_pika.connect(last, ssl_context=context))
 
 
 async def open_channel(connection: AbstractConnection, *, publishing: bool = False) -> aiormq.Channel:
@@ -110,13 +151,8 @@ async def open_channel(connection: AbstractConnection, *, publishing: bool = Fal
 
 
 def _prepare_client() -> None:
-    """Let no message's properties end the connection, and let the health checks alone say what is wrong.
-
-    The client decodes properties in the task that reads the connection. One id that isn't UTF-8, or one
-    timestamp beyond the year 9999, would end the connection, and again after every redelivery. There is no
-    setting for it (pamqp 4.0.1, aiormq 7.2.4).
-    """
-    Basic.Properties.unmarshal = _unmarshal_leniently  # type: ignore[assignment, method-assign]  # see above
+    """Let the health checks alone say what is wrong."""
+    prepare()
     for name in ("aio_pika", "aiormq"):  # they would log each attempt to connect
         logging.getLogger(name).setLevel(logging.CRITICAL)
     attempts = logging.getLogger("aio_pika.robust_connection")
@@ -134,11 +170,3 @@ class _KeepReason(logging.Handler):
                 for reason in rest:
                     if isinstance(reason, BaseException):
                         _reasons[connection] = reason
-
-
-def _unmarshal_leniently(properties: Basic.Properties, flags: int, data: bytes) -> None:
-    """Leave out a property that can't be decoded, and those after it."""
-    try:  # noqa: SIM105 - called once a message, where `suppress` would cost more
-        _unmarshal_strictly(properties, flags, data)
-    except Exception:  # noqa: BLE001, S110 - decoders raise many kinds; the body counts, not its properties
-        pass
