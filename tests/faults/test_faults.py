@@ -17,7 +17,7 @@ PLACES = (BROKERS[0], APART, *BROKERS[1:])
 
 
 # The client of the test: nats-py leaves a socket open where a server takes a connection and then is silent.
-LEFT_OPEN = pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning")
+LEFT_OPEN = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @LEFT_OPEN

@@ -77,7 +77,7 @@ def _half_of_top_speed(site: FaultySite, expected: list[Expected], rng: random.R
 
 
 # The client of the test: nats-py leaves a socket open where a server takes a connection and then is silent.
-LEFT_OPEN = pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning")
+LEFT_OPEN = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @LEFT_OPEN
