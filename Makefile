@@ -65,8 +65,9 @@ WORKERS = $(shell cores=$$(nproc 2> /dev/null || echo 2); echo $$((cores < 3 ? c
 test: setup ## all tests but the long ones, with branch coverage
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
 
+# Two processes, for most tests wait for what times out.
 faults: setup ## every fault on every broker, half an hour; prints a table (ARGS="--seed N -k name")
-	$(BIN)/pytest tests/faults tests/integration -m soak --faults-json=build/faults.json $(ARGS)
+	$(BIN)/pytest tests/faults tests/integration -m soak --numprocesses=2 --faults-json=build/faults.json $(ARGS)
 
 MINUTES ?= 30
 soak: setup ## a site in use with a fault every 20 s, on one broker (BROKER=nats, MINUTES=30)
