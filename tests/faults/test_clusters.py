@@ -15,7 +15,7 @@ from tests.support.faulty_site import Row
 from tests.support.outcome import make_sample
 from tests.support.site import Producer
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 SIZE, RATE = 6_000, 1_000
 LONG = 25.0
