@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -18,6 +19,10 @@ from image_moderation.settings import Settings
 from image_moderation.telemetry.logs import configure, is_json, log_uncaught
 from image_moderation.telemetry.server import CannotListen
 
+EXIT_TIMEOUT = 2.0
+"""Seconds after the drain for which a client library's thread may hold up the end: Kafka's waits for a cluster
+that does not answer, and can't be cancelled.
+"""
 WATCH_PERIOD = 0.5
 """Seconds between checks of the embedded server."""
 
@@ -117,6 +122,15 @@ async def _run(settings: Settings, server: EmbeddedRedis | None) -> None:
         for watcher in watchers:
             watcher.cancel()
     await service
+    if server is None:  # a private server is ended after this
+        _end_in_time()
+
+
+def _end_in_time() -> None:
+    """End the process after EXIT_TIMEOUT, whatever threads are at work: all that is acked is durable."""
+    timer = threading.Timer(EXIT_TIMEOUT, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
