@@ -20,8 +20,9 @@ from image_moderation.telemetry.logs import configure, is_json, log_uncaught
 from image_moderation.telemetry.server import CannotListen
 
 EXIT_TIMEOUT = 2.0
-"""Seconds after the drain for which a client library's thread may hold up the end: Kafka's waits for a cluster
-that does not answer, and can't be cancelled.
+"""Seconds after the drain for which a thread of the client may hold up the end.
+
+Kafka's waits for a cluster that does not answer, and no call of it can be cancelled.
 """
 WATCH_PERIOD = 0.5
 """Seconds between checks of the embedded server."""
