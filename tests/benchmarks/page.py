@@ -68,6 +68,7 @@ def _rates(result: dict[str, Any]) -> str:
         axes.set_yticks(range(len(stream["runs"])), [LABELS[name] for name in stream["runs"]])
         axes.invert_yaxis()
         axes.margins(x=0.2)
+        axes.locator_params(axis="x", nbins=4)
         axes.set_title(f"reports a second, {stream['stream']} stream")
         axes.spines[["top", "right"]].set_visible(False)
     return _drawn(figure)

@@ -84,8 +84,7 @@ class NatsCluster(NatsHarness):
         self.nodes = [NatsNode(program, place, f"node-{number}") for number in range(NODES)]
         self.restart()
 
-    @property
-    def url(self) -> str:
+    def _url_of(self, role: str) -> str:
         return f"nats://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}?replicas={NODES}"
 
     @property
