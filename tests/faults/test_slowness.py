@@ -22,8 +22,8 @@ def test_a_handler_that_is_slower_than_redelivery_keeps_its_messages(
     faulty_site: FaultySite, seed: int, record: Callable[[Row], None]
 ) -> None:
     messages, expected = make_sample(600, seed=seed)
-    # A message that came to a second replica would be a dead letter.
-    slow = {"HANDLER_DELAY": "25", "REDELIVER_AFTER": "10000", "MODERATION_MAX_DELIVERIES": "1"}
+    # A message that came to a second replica would be a dead letter. Slower than IDLE would be a standstill.
+    slow = {"HANDLER_DELAY": "12", "REDELIVER_AFTER": "5000", "MODERATION_MAX_DELIVERIES": "1"}
     for _ in range(3):
         faulty_site.replica(**slow, MODERATION_BATCH_SIZE="50")
     faulty_site.publish(messages)
