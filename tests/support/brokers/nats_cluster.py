@@ -19,8 +19,8 @@ from tests.support.brokers.nats import GROUP, STREAM, NatsHarness, OldNatsHarnes
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-UP = 30.0
-"""Seconds that a cluster may take to elect its leaders."""
+UP = 60.0
+"""Seconds that a cluster may take to elect its leaders; servers of 2.9 may need more than thirty."""
 
 
 T = TypeVar("T")
