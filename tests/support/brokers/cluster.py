@@ -17,6 +17,9 @@ class Node(Protocol):
     def freeze(self) -> None:
         """SIGSTOP it: its connections stay open, and nothing answers."""
 
+    def thaw(self) -> None:
+        """Let it go on, if it runs."""
+
 
 class Cluster(Harness, Protocol):
     """A harness of several nodes, whose `kill`, `suspend` and `resume` are for all of them.
@@ -33,3 +36,21 @@ class Cluster(Harness, Protocol):
 
     def leader(self, of: str) -> Node:
         """The node that leads one of `leaders`."""
+
+
+class AllNodes:
+    """What a harness does to its server, done to every node."""
+
+    nodes: Sequence[Node]
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def suspend(self) -> None:
+        for node in self.nodes:
+            node.freeze()
+
+    def resume(self) -> None:
+        for node in self.nodes:
+            node.thaw()

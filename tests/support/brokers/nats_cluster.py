@@ -13,7 +13,7 @@ from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.errors import NotFoundError
 
 from image_moderation.brokers.nats.topology import next_message
-from tests.support.brokers.cluster import NODES
+from tests.support.brokers.cluster import NODES, AllNodes
 from tests.support.brokers.harness import Found
 from tests.support.brokers.nats import GROUP, STREAM, NatsHarness, OldNatsHarness
 from tests.support.servers import free_port
@@ -73,10 +73,11 @@ class NatsNode:
             self.frozen = False
 
 
-class NatsCluster(NatsHarness):
+class NatsCluster(AllNodes, NatsHarness):
     """See `harness.Harness`: `kill` ends all nodes, `restart` starts those that don't run."""
 
     patience = 2.0
+    nodes: list[NatsNode]
     leaders: Sequence[str] = ("stream", "durable")
 
     def __init__(self, place: Path) -> None:
@@ -95,18 +96,6 @@ class NatsCluster(NatsHarness):
     @property
     def runs(self) -> bool:
         return all(node.runs for node in self.nodes)
-
-    def kill(self) -> None:
-        for node in self.nodes:
-            node.kill()
-
-    def suspend(self) -> None:
-        for node in self.nodes:
-            node.freeze()
-
-    def resume(self) -> None:
-        for node in self.nodes:
-            node.thaw()
 
     def restart(self) -> None:
         self.resume()

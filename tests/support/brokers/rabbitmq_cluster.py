@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aiormq.exceptions import AMQPError
 
-from tests.support.brokers.cluster import NODES
+from tests.support.brokers.cluster import NODES, AllNodes
 from tests.support.brokers.harness import Found
 from tests.support.brokers.rabbitmq import GROUP, RabbitmqHarness
 from tests.support.brokers.rabbitmq_node import PortMapper, RabbitmqNode
@@ -38,10 +38,11 @@ length(rabbit_nodes:all_running()) =:= %d andalso lists:all(
 T = TypeVar("T")
 
 
-class RabbitmqCluster(RabbitmqHarness):
+class RabbitmqCluster(AllNodes, RabbitmqHarness):
     """See `cluster.Cluster`."""
 
     name = "rabbitmq"
+    nodes: list[RabbitmqNode]
     leaders: Sequence[str] = ("image.reported", "image.reviewed")
     seen_arguments: dict[str, Any] = {"x-queue-type": "quorum"}  # noqa: RUF012 - as in the class above
 
@@ -73,18 +74,6 @@ class RabbitmqCluster(RabbitmqHarness):
     @property
     def runs(self) -> bool:
         return all(node.answers for node in self.nodes)
-
-    def kill(self) -> None:
-        for node in self.nodes:
-            node.kill()
-
-    def suspend(self) -> None:
-        for node in self.nodes:
-            node.freeze()
-
-    def resume(self) -> None:
-        for node in self.nodes:
-            node.thaw()
 
     def restart(self) -> None:
         self.resume()
