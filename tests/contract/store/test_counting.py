@@ -1,12 +1,14 @@
 """Counting reporters, and the decision that this brings about."""
 
+from dataclasses import replace
+
 import pytest
 
 from image_moderation.domain.case import Case
 from image_moderation.domain.decision import Applied, State, Trigger
 from image_moderation.domain.report import Outcome
 from tests.support.histories import BASE, report, retraction
-from tests.support.store_backends import WINDOW, Backend, Outbox, Store, decision, two_reports
+from tests.support.store_backends import POLICY, WINDOW, Backend, Outbox, Store, decision, two_reports
 
 
 async def test_outcomes_come_in_the_order_of_the_batch(store: Store) -> None:
@@ -28,6 +30,16 @@ async def test_outcomes_come_in_the_order_of_the_batch(store: Store) -> None:
         "counted counted duplicate retracted retracted_before stale counted counted late already_blocked"
     )
     assert [entry.decision.image_id for entry in applied.entries] == ["b"]
+
+
+async def test_who_reports_again_later_counts_once_while_the_case_is_open(backend: Backend) -> None:
+    backend.policy = replace(POLICY, block_threshold=9)
+    store = await backend.opened()
+    for number, outcome in ((1, Outcome.COUNTED), (2, Outcome.COUNTED), (1, Outcome.DUPLICATE)):
+        later = number + 10 * (outcome is Outcome.DUPLICATE)
+        assert (await store.apply([report(f"user-{number}", later)])).outcomes == [outcome]
+    case, _ = await store.case("img-42")
+    assert len(case.records) == 2
 
 
 async def test_nothing_is_done_for_an_empty_batch(store: Store, outbox: Outbox) -> None:
